@@ -1,0 +1,29 @@
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+/** Where the time comes from. Injected; the store raises it to the last committed event, so that it never runs back. */
+export interface Clock {
+  now(): Date;
+}
+
+export const systemClock: Clock = { now: () => new Date() };
+
+const UNITS = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY } as const;
+
+/** `90s`, `15m`, `1h`, `30d`, `250ms` as milliseconds; `null` for anything else. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
+  if (match === null) return null;
+  const [, count, unit] = match;
+  return Number(count) * UNITS[unit as keyof typeof UNITS];
+}
+
+/** Milliseconds in the largest unit that divides them: `900000` is `15m`. */
+export function formatDuration(ms: number): string {
+  for (const [unit, size] of [["d", DAY], ["h", HOUR], ["m", MINUTE], ["s", SECOND]] as const) {
+    if (ms >= size && ms % size === 0) return `${String(ms / size)}${unit}`;
+  }
+  return `${String(ms)}ms`;
+}

@@ -1,0 +1,78 @@
+import { z } from "zod";
+import { idOf, listOf, page, time } from "../fields.ts";
+import type { Wire } from "./shape.ts";
+
+const named = z.strictObject({ id: z.string(), name: z.string().nullable() });
+const event = z.strictObject({
+  id: idOf("evt"),
+  slot: z.int(),
+  seq: z.int(),
+  time,
+  actor: z.strictObject({ type: z.string(), id: z.string().nullable(), name: z.string().nullable(), role: z.string().nullable() }),
+  onBehalfOf: z.string().nullable(),
+  action: z.string(),
+  permission: z.string(),
+  result: z.enum(["success", "refused", "failed"]),
+  code: z.string().nullable(),
+  because: z.string(),
+  target: z.strictObject({ type: z.string(), id: z.string().nullable(), name: z.string().nullable() }).nullable(),
+  environment: named.nullable(),
+  namespace: named.nullable(),
+  workload: named.nullable(),
+  requestId: z.string(),
+  address: z.string().nullable(),
+  secrets: z.array(z.strictObject({ id: z.string(), name: z.string(), version: z.int().nullable() })).nullable(),
+  changes: z.array(z.strictObject({ field: z.string(), before: z.unknown(), after: z.unknown() })).nullable(),
+  reason: z.string().nullable(),
+  facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).nullable(),
+  masked: z.boolean(),
+  previousHash: z.string(),
+  hash: z.string(),
+});
+const checkpoint = z.strictObject({ slot: z.int(), size: z.int(), root: z.string(), time, note: z.string() });
+
+/** Health, status, and the audit log. */
+export const auditWire = {
+  "health.live": { response: z.strictObject({ status: z.literal("ok") }) },
+  "health.ready": {
+    response: z.strictObject({ status: z.enum(["ok", "unavailable"]), checks: z.record(z.string(), z.string()) }),
+  },
+  "openapi.get": { response: z.record(z.string(), z.unknown()) },
+  "status.get": {
+    response: z.strictObject({
+      version: z.string(),
+      node: z.string(),
+      store: z.string(),
+      ready: z.boolean(),
+      sealed: z.boolean(),
+      startedAt: time,
+      address: z.string(),
+      audit: z.strictObject({ events: z.int(), lastCheckpointAt: time.nullable(), checkpointedEvents: z.int(), checkpointPlace: z.string() }),
+      warnings: z.array(z.string()),
+    }),
+  },
+  "audit.list": {
+    query: z.strictObject({
+      ...page,
+      action: z.string().max(63).optional(),
+      result: z.enum(["success", "refused", "failed"]).optional(),
+      actor: z.string().max(63).optional(),
+      target: z.string().max(63).optional(),
+      chain: z.enum(["org", "instance"]).optional(),
+    }),
+    response: listOf(event),
+  },
+  "audit.checkpoints": {
+    query: z.strictObject({ ...page, chain: z.enum(["org", "instance"]).optional() }),
+    response: listOf(checkpoint).extend({ verifierKey: z.string() }),
+  },
+  "audit.verify": {
+    query: z.strictObject({ chain: z.enum(["org", "instance"]).optional() }),
+    response: z.strictObject({
+      intact: z.boolean(),
+      events: z.int(),
+      checkpoints: z.int(),
+      faults: z.array(z.strictObject({ where: z.string(), what: z.string() })),
+    }),
+  },
+} as const satisfies Record<string, Wire>;

@@ -1,0 +1,18 @@
+/**
+ * storage: rows, durably.
+ *
+ * One asynchronous store over an engine. It promises: nothing is read or written without a permit, or by the few rooms
+ * that decide on permits; the org of every row comes from the permit; an acknowledged commit survives the loss of power,
+ * and its audit event is in the same commit; a row that grants power proves itself before anybody sees it; a change whose
+ * expectation is missed is undone alone. It knows no rule of the product and no key.
+ */
+export { Change } from "./change.ts";
+export { MissedExpectation } from "./engine.ts";
+export type { AuditRow, ChainHead, Committed, Engine, EngineHealth, Scribe } from "./engine.ts";
+export { above, below, oneOf, startingWith } from "./query.ts";
+export type { Query, Reader, ScopeSet, Where } from "./query.ts";
+export type { RowDigest, RowIntegrity } from "./proof.ts";
+export { openStore } from "./store.ts";
+export type { Entry, Facts, Store, TamperAlarm } from "./store.ts";
+export { openSqlite } from "./sqlite/engine.ts";
+export type { Bindings, NewRow, Row, SecretPolicy, TableName, Variable } from "./tables.ts";

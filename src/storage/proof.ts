@@ -1,0 +1,97 @@
+import { VaultError, bytesToId, idToBytes } from "#base";
+import type { Id } from "#base";
+import type { Raw } from "./column.ts";
+import { snake } from "./table.ts";
+import { TABLES } from "./tables.ts";
+import type { TableName } from "./tables.ts";
+import type { TamperAlarm } from "./store.ts";
+
+type Field = string | number | Uint8Array | null;
+
+/** The MAC of rows. The composition root makes it of the keyring; storage knows no key. */
+export interface RowIntegrity {
+  /** The MAC of these fields under the org's current MAC key, and their plain digest. */
+  prove(org: Id<"org">, fields: readonly Field[]): Promise<{ key: Id<"key">; mac: Buffer; digest: Buffer }>;
+  /** Whether this MAC, under that key, is of these fields. Unknown keys prove nothing. */
+  check(org: Id<"org">, key: Id<"key">, fields: readonly Field[], mac: Buffer): Promise<boolean>;
+  digest(fields: readonly Field[]): Buffer;
+}
+
+/** What an event says of a proved row that it changed: the digest of what the MAC covers, or that the row is gone. */
+export interface RowDigest {
+  readonly table: TableName;
+  readonly row: string;
+  readonly digest: Buffer | null;
+}
+
+/**
+ * Row MACs.
+ *
+ * ```
+ * fields = "row" | table | MAC version | org id | the columns of that version's list, as stored | changed_by
+ * stored = changed_by(16) | mac_version | mac_key(16) | mac(32)
+ * ```
+ *
+ * `changed_by` is the id of the audit event that last changed the row; that event carries the SHA-256 of the same fields.
+ * So a row that was edited, moved to another org or put in another's place proves nothing, and an old authentic row put
+ * back names an event that is not the newest one about it.
+ */
+export class Proofs {
+  readonly #integrity: RowIntegrity;
+  readonly #alarm: TamperAlarm;
+
+  constructor(integrity: RowIntegrity, alarm: TamperAlarm) {
+    this.#integrity = integrity;
+    this.#alarm = alarm;
+  }
+
+  async prove(
+    org: Id<"org">,
+    table: TableName,
+    raw: Readonly<Record<string, Raw>>,
+    changedBy: Id<"evt">,
+  ): Promise<{ columns: Record<string, Raw>; digest: RowDigest }> {
+    const version = newest(table);
+    const fields = fieldsOf(table, version, org, raw, idToBytes(changedBy));
+    const { key, mac, digest } = await this.#integrity.prove(org, fields);
+    return {
+      columns: { changed_by: idToBytes(changedBy), mac_version: version, mac_key: idToBytes(key), mac },
+      digest: { table, row: nameOf(table, raw), digest },
+    };
+  }
+
+  gone(table: TableName, raw: Readonly<Record<string, Raw>>): RowDigest {
+    return { table, row: nameOf(table, raw), digest: null };
+  }
+
+  /** The event that last changed the row. Throws `integrity_failed`, after the alarm, when the row does not prove itself. */
+  async check(org: Id<"org">, table: TableName, raw: Readonly<Record<string, Raw>>): Promise<Id<"evt">> {
+    const { changed_by: changedBy, mac_version: version, mac_key: key, mac } = raw;
+    const known = Buffer.isBuffer(changedBy) && changedBy.length === 16 && Buffer.isBuffer(key) && key.length === 16 && Buffer.isBuffer(mac);
+    const list = known && TABLES[table].macs !== null && Number(version) in TABLES[table].macs;
+    if (!list || !(await this.#integrity.check(org, bytesToId("key", key), fieldsOf(table, Number(version), org, raw, changedBy), mac))) {
+      this.#alarm(org, table, nameOf(table, raw));
+      throw new VaultError("integrity_failed");
+    }
+    return bytesToId("evt", changedBy);
+  }
+}
+
+function newest(table: TableName): number {
+  return Math.max(...Object.keys(TABLES[table].macs ?? {}).map(Number));
+}
+
+function fieldsOf(table: TableName, version: number, org: Id<"org">, raw: Readonly<Record<string, Raw>>, changedBy: Buffer): Field[] {
+  const names: readonly string[] = (TABLES[table].macs as Readonly<Record<number, readonly string[]>> | null)?.[version] ?? [];
+  const values = names.map((name): Field => {
+    const value = raw[snake(name)] ?? null;
+    return typeof value === "bigint" ? Number(value) : value;
+  });
+  return ["row", table, version, idToBytes(org), ...values, changedBy];
+}
+
+/** The row's key in words, for events and alarms: ids and numbers only, since keys hold nothing else. */
+function nameOf(table: TableName, raw: Readonly<Record<string, Raw>>): string {
+  const columns = TABLES[table].columns as Readonly<Record<string, { decode: (value: Raw) => unknown }>>;
+  return TABLES[table].key.map((name) => String(columns[name]?.decode(raw[snake(name)] ?? null))).join("/");
+}

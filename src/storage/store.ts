@@ -1,0 +1,221 @@
+import { VaultError, idToBytes } from "#base";
+import type { Id, Outcome, Permit } from "#base";
+import type { Change, Command } from "./change.ts";
+import type { Raw } from "./column.ts";
+import { Compiler, isComparison } from "./compile.ts";
+import type { Compiled } from "./compile.ts";
+import type { Committed, Engine, EngineHealth, Statement } from "./engine.ts";
+import { Proofs } from "./proof.ts";
+import type { RowDigest, RowIntegrity } from "./proof.ts";
+import type { Query, Reader, Where } from "./query.ts";
+import { decodeRow, encodeRow, snake } from "./table.ts";
+import { TABLES } from "./tables.ts";
+import type { Row, TableName } from "./tables.ts";
+
+/** What audit/ turns into an event: the permit, how it ended, and the digests of the proved rows that changed. */
+export interface Entry {
+  readonly permit: Permit;
+  readonly outcome: Outcome;
+  readonly rows: readonly RowDigest[];
+}
+
+/** The rows of an org, for whoever holds a permit. */
+export interface Store {
+  /** A reader of the permit's org. */
+  read(permit: Permit): Reader;
+  /**
+   * Commits the permit's event, and the change with it, durably; the permit is spent. An empty change settles a read or a
+   * refusal.
+   *
+   * @throws {MissedExpectation} nothing was done and the permit is good again.
+   * @throws {VaultError} `store_unavailable`: nothing was done. `outcome_unknown`: nobody knows.
+   */
+  commit(permit: Permit, change: Change | null, outcome: Outcome): Promise<Committed>;
+  /** Never before the last committed event. */
+  now(): Date;
+  health(): Promise<EngineHealth>;
+  readonly kind: Engine["kind"];
+}
+
+/**
+ * What the rooms that decide on permits may do without one: read facts, write what is unaudited by declaration. The
+ * composition root hands it to access/, identity/, injection/, audit/ and the keyring, and to nobody else.
+ */
+export interface Facts {
+  /** A reader of an org's facts and, where `everything` is said, of all its rows (a token's own row is looked up this way). */
+  of(org: Id<"org">): Reader;
+  /** Changes unaudited columns of one row, without an event. Rows that are gone are left alone. */
+  touch<T extends TableName>(org: Id<"org">, table: T, where: Where<T>, set: Partial<Row<T>>): Promise<void>;
+  /** Adds to an unaudited counting column, durably before it returns. */
+  count<T extends TableName>(org: Id<"org">, table: T, where: Where<T>, column: keyof Row<T> & string, by: number): Promise<void>;
+  /** A row of a table that is unaudited as a whole. */
+  append<T extends TableName>(org: Id<"org">, table: T, row: Row<T>): Promise<void>;
+}
+
+/** Called when a row does not prove itself, before the error is thrown. */
+export type TamperAlarm = (org: Id<"org">, table: TableName, row: string) => void;
+
+/** Both views of one engine. */
+export function openStore(engine: Engine, integrity: RowIntegrity, alarm: TamperAlarm): { store: Store; facts: Facts } {
+  const compiler = new Compiler(engine.kind);
+  const proofs = new Proofs(integrity, alarm);
+  const reader = (org: Id<"org">): Reader => new RowReader(engine, compiler, proofs, org);
+
+  const store: Store = {
+    kind: engine.kind,
+    read: (permit) => reader(permit.org),
+    now: () => engine.now(),
+    health: () => engine.health(),
+    async commit(permit, change, outcome) {
+      permit.spend();
+      try {
+        const { statements, rows } = await compileChange(compiler, proofs, permit, change?.commands ?? []);
+        const entry: Entry = { permit, outcome, rows };
+        return await engine.commit({ org: permit.org, event: { chain: permit.event.chain, entry }, statements });
+      } catch (error) {
+        permit.unspend();
+        throw error;
+      }
+    },
+  };
+
+  const unaudited = async (org: Id<"org">, compiled: Compiled): Promise<void> => {
+    const statement: Statement = { ...compiled, kind: "write", rows: -1, label: "unaudited", otherwise: "internal" };
+    await engine.commit({ org, event: null, statements: [statement] });
+  };
+  const mayTouch = (table: TableName, columns: readonly string[]): void => {
+    const allowed: readonly string[] = TABLES[table].unaudited;
+    const other = columns.find((column) => !allowed.includes(column));
+    if (other !== undefined) throw new TypeError(`${table}.${other} does not change without an event`);
+  };
+  const facts: Facts = {
+    of: reader,
+    async touch(org, table, where, set) {
+      mayTouch(table, Object.keys(set));
+      const columns = Object.fromEntries(Object.entries(TABLES[table].columns).filter(([name]) => name in set));
+      const raw = snakeKeys(encodeRow(columns, set));
+      await unaudited(org, compiler.update(table, idToBytes(org), where, raw));
+    },
+    async count(org, table, where, column, by) {
+      mayTouch(table, [column]);
+      await unaudited(org, compiler.increment(table, idToBytes(org), where, column, by));
+    },
+    async append(org, table, row) {
+      mayTouch(table, Object.keys(TABLES[table].columns));
+      await unaudited(org, compiler.insert(table, rawRow(table, idToBytes(org), row)));
+    },
+  };
+  return { store, facts };
+}
+
+class RowReader implements Reader {
+  readonly #engine: Engine;
+  readonly #compiler: Compiler;
+  readonly #proofs: Proofs;
+  readonly #org: Id<"org">;
+
+  constructor(engine: Engine, compiler: Compiler, proofs: Proofs, org: Id<"org">) {
+    this.#engine = engine;
+    this.#compiler = compiler;
+    this.#proofs = proofs;
+    this.#org = org;
+  }
+
+  async get<T extends TableName>(table: T, where: Where<T>): Promise<Row<T> | null> {
+    const [first] = await this.list(table, { where, limit: 1 });
+    return first ?? null;
+  }
+
+  async list<T extends TableName>(table: T, query: Query<T> = {}): Promise<readonly Row<T>[]> {
+    if (matchesNothing(query)) return [];
+    const { sql, values } = this.#compiler.select(table, idToBytes(this.#org), query as Query<TableName>);
+    const raws = await this.#engine.rows(this.#org, sql, values);
+    const rows: Row<T>[] = [];
+    for (const raw of raws) {
+      const proved = TABLES[table].macs === null ? {} : { changedBy: await this.#proofs.check(this.#org, table, raw) };
+      rows.push({ ...decodeRow(TABLES[table].columns, raw), ...proved } as Row<T>);
+    }
+    return rows;
+  }
+
+  async count<T extends TableName>(table: T, where: Where<T> = {}): Promise<number> {
+    if (matchesNothing({ where })) return 0;
+    const { sql, values } = this.#compiler.count(table, idToBytes(this.#org), where);
+    const [row] = await this.#engine.rows(this.#org, sql, values);
+    return Number(row?.["count"] ?? 0);
+  }
+}
+
+/** `in ()` and no scope match nothing; not every engine parses them. */
+function matchesNothing<T extends TableName>(query: Query<T>): boolean {
+  const emptyIn = Object.values(query.where ?? {}).some(
+    (wanted) => isComparison(wanted) && Array.isArray(wanted.value) && wanted.value.length === 0,
+  );
+  return emptyIn || (query.scopes?.all === false && query.scopes.groups.length === 0 && query.orWhere === undefined);
+}
+
+async function compileChange(
+  compiler: Compiler,
+  proofs: Proofs,
+  permit: Permit,
+  commands: readonly Command[],
+): Promise<{ statements: Statement[]; rows: RowDigest[] }> {
+  const org = idToBytes(permit.org);
+  const rows: RowDigest[] = [];
+  const prove = async (table: TableName, row: Readonly<Record<string, unknown>>): Promise<Record<string, Raw>> => {
+    const raw = rawRow(table, org, row);
+    if (TABLES[table].macs === null) return raw;
+    const proved = await proofs.prove(permit.org, table, raw, permit.event.id);
+    rows.push(proved.digest);
+    return { ...raw, ...proved.columns };
+  };
+  const statements: Statement[] = [];
+  for (const command of commands) {
+    const add = (compiled: Compiled, kind: Statement["kind"] = "write", expected = 1): void => {
+      statements.push({ ...compiled, kind, rows: expected, label: command.label, otherwise: command.otherwise });
+    };
+    switch (command.do) {
+      case "expect":
+        add(compiler.count(command.table, org, command.where), "count", command.rows);
+        break;
+      case "insert":
+        guardDirectory(permit, command.table);
+        add(compiler.insert(command.table, await prove(command.table, command.row)));
+        break;
+      case "replace":
+        guardDirectory(permit, command.table);
+        add(compiler.update(command.table, org, identity(command.table, command.before), await prove(command.table, command.after)));
+        break;
+      case "remove":
+        guardDirectory(permit, command.table);
+        if (TABLES[command.table].macs !== null) rows.push(proofs.gone(command.table, rawRow(command.table, org, command.before)));
+        add(compiler.delete(command.table, org, identity(command.table, command.before)));
+        break;
+      case "raise-epoch":
+        add(compiler.raiseEpoch(org));
+        break;
+    }
+  }
+  return { statements, rows };
+}
+
+/** The list of orgs is the instance's: only its own operations write there. */
+function guardDirectory(permit: Permit, table: TableName): void {
+  if (TABLES[table].owner === "directory" && permit.action !== "instance.admin") throw new VaultError("internal");
+}
+
+/** The row's key and, for a proved row, the event that last changed it: nobody else may have changed it since. */
+function identity(table: TableName, before: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const spec = TABLES[table];
+  const key = Object.fromEntries(spec.key.map((name) => [name, before[name]]));
+  return spec.macs === null ? key : { ...key, changedBy: before["changedBy"] };
+}
+
+function rawRow(table: TableName, org: Buffer, row: Readonly<Record<string, unknown>>): Record<string, Raw> {
+  const raw = snakeKeys(encodeRow(TABLES[table].columns, row));
+  return TABLES[table].owner === "org" ? { org_id: org, ...raw } : raw;
+}
+
+function snakeKeys(row: Readonly<Record<string, Raw>>): Record<string, Raw> {
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [snake(name), value]));
+}
