@@ -45,7 +45,8 @@ export type Actor =
       readonly org: Id<"org">;
       readonly id: Id<"prn">;
       readonly name: string;
-      readonly role: "owner";
+      /** `owner` while the first owner is alone; afterwards only what is the instance's. */
+      readonly role: "owner" | "guest";
     }
   | { readonly type: "token"; readonly call: Call; readonly org: Id<"org">; readonly id: Id<"inj"> | Id<"lea">; readonly minter: Id<"prn"> }
   | { readonly type: "system"; readonly call: Call; readonly org: Id<"org"> }
@@ -69,6 +70,9 @@ export class Call {
     this.id = id;
     this.address = address;
   }
+
+  /** A repeat of this call under the same key makes nothing twice. Set before the operation runs. */
+  idempotencyKey: string | null = null;
 
   /** The guard enters each permit it issues. */
   enter(permit: Permit): void {

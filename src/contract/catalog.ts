@@ -109,16 +109,19 @@ export const CATALOG = {
   "token.mint": { method: "POST", path: `${WORKLOAD}/tokens`, auth: "actor", permission: "workload.run", effect: "value", status: 201, summary: "Mint single-use injection tokens" },
   "token.exchange": { method: "POST", path: "/v1/exchange", auth: "injection", permission: "public", effect: "value", status: 200, summary: "Exchange an injection token for its variables, once" },
   "token.lookup": { method: "POST", path: "/v1/injection-tokens/lookup", auth: "injection", permission: "public", effect: "read", status: 200, summary: "What a token would launch, without using it" },
-  "injection.list": { method: "GET", path: "/v1/injections", auth: "actor", permission: "self", effect: "read", status: 200, summary: "Launches you can see" },
-  "injection.get": { method: "GET", path: "/v1/injections/{id}", auth: "actor", permission: "self", effect: "read", status: 200, summary: "One launch from mint to end" },
+  "injection.list": { method: "GET", path: "/v1/injections", auth: "actor", permission: "injection.view", effect: "read", status: 200, summary: "Launches you can see" },
+  "injection.get": { method: "GET", path: "/v1/injections/{id}", auth: "actor", permission: "injection.view", effect: "read", status: 200, summary: "One launch from mint to end" },
   "injection.revoke": { method: "POST", path: "/v1/injections/{id}/revoke", auth: "actor", permission: "workload.run", effect: "write", status: 200, summary: "Revoke a token that was not used, or end the launch's lease" },
   "lease.get": { method: "GET", path: "/v1/leases/self", auth: "lease", permission: "public", effect: "read", status: 200, summary: "This lease" },
   "lease.renew": { method: "POST", path: "/v1/leases/self/renew", auth: "lease", permission: "public", effect: "write", status: 200, summary: "Extend this lease while the launch would still be allowed" },
   "lease.end": { method: "POST", path: "/v1/leases/self/end", auth: "lease", permission: "public", effect: "write", status: 200, summary: "End this lease, with the exit code" },
 
-  "audit.list": { method: "GET", path: "/v1/audit/events", auth: "actor", permission: "self", effect: "read", status: 200, summary: "Audit events you may read" },
+  "audit.list": { method: "GET", path: "/v1/audit/events", auth: "actor", permission: "audit.read", effect: "read", status: 200, summary: "Audit events you may read" },
   "audit.checkpoints": { method: "GET", path: "/v1/audit/checkpoints", auth: "actor", permission: "audit.read.org", effect: "read", status: 200, summary: "Signed checkpoints and the key that verifies them" },
-  "audit.verify": { method: "POST", path: "/v1/audit/verify", auth: "actor", permission: "audit.read.org", effect: "read", status: 200, summary: "Verify the whole chain against its checkpoints" },
+  "audit.verify": { method: "POST", path: "/v1/audit/verify", auth: "actor", permission: "audit.read.org", effect: "read", status: 200, summary: "Verify the org's whole chain against its checkpoints" },
+  "instance-audit.list": { method: "GET", path: "/v1/instance/audit/events", auth: "actor", permission: "instance.admin", effect: "read", status: 200, summary: "Events of the instance's own chain" },
+  "instance-audit.checkpoints": { method: "GET", path: "/v1/instance/audit/checkpoints", auth: "actor", permission: "instance.admin", effect: "read", status: 200, summary: "Checkpoints of the instance's own chain" },
+  "instance-audit.verify": { method: "POST", path: "/v1/instance/audit/verify", auth: "actor", permission: "instance.admin", effect: "read", status: 200, summary: "Verify the instance's own chain" },
 } as const satisfies Record<string, Operation>;
 
 export type OperationId = keyof typeof CATALOG;

@@ -50,6 +50,12 @@ export class Change {
     return this;
   }
 
+  /** Before anything else of this change: a repeat is told from a name that is taken. */
+  once(row: NewRow<"idempotency">): this {
+    this.#writes.unshift({ do: "insert", table: "idempotency", row, label: "idempotency", otherwise: "idempotency_reused" });
+    return this;
+  }
+
   /**
    * The row as it was read becomes `after`. For rows under a MAC it is missed when any event has changed the row since;
    * for others when the row is gone.

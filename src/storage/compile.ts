@@ -20,7 +20,7 @@ export interface Compiled {
 /** The columns a MAC'd row has beside its own. */
 export const PROOF_COLUMNS = ["changed_by", "mac_version", "mac_key", "mac"] as const;
 
-export function isComparison(value: unknown): value is Comparison<unknown> {
+function isComparison(value: unknown): value is Comparison<unknown> {
   return typeof value === "object" && value !== null && "compare" in value;
 }
 
@@ -123,9 +123,9 @@ export class Compiler {
     const all: Condition[] = [];
     if (TABLES[table].owner === "org") all.push(eb("org_id", "=", org) as Condition);
     all.push(...matches(eb, table, query.where ?? {}));
-    if (query.scopes !== undefined) {
-      const scopes = inScopes(eb, query.scopes);
-      all.push(query.orWhere === undefined ? scopes : eb.or([scopes, eb.and(matches(eb, table, query.orWhere))]));
+    if (query.scopes !== undefined || query.anyOf !== undefined) {
+      const scopes = query.scopes === undefined ? [] : [inScopes(eb, query.scopes)];
+      all.push(eb.or([...scopes, ...(query.anyOf ?? []).map((one) => eb.and(matches(eb, table, one)))]));
     }
     if (query.after !== undefined) all.push(past(eb, table, query.order ?? [], query.after, query.descending === true));
     return eb.and(all);
@@ -145,7 +145,7 @@ function matches(eb: Builder, table: TableName, where: Readonly<Record<string, u
     const key = snake(name);
     if (wanted === null) all.push(eb(key, "is", null) as Condition);
     else if (!isComparison(wanted)) all.push(eb(key, "=", encode(wanted)) as Condition);
-    else if (wanted.compare === "in") all.push(eb(key, "in", (wanted.value as readonly unknown[]).map(encode)) as Condition);
+    else if (wanted.compare === "in" || wanted.compare === "not in") all.push(inList(eb, key, wanted.compare, (wanted.value as readonly unknown[]).map(encode)));
     else if (wanted.compare === "prefix") {
       const text = String(wanted.value);
       // A range and not LIKE: byte order, the index, and no pattern characters.
@@ -153,6 +153,14 @@ function matches(eb: Builder, table: TableName, where: Readonly<Record<string, u
     } else all.push(eb(key, wanted.compare, encode(wanted.value)) as Condition);
   }
   return all;
+}
+
+/** `in ()` is true of nothing and `not in ()` of everything; not every engine parses them. */
+function inList(eb: Builder, key: string, compare: "in" | "not in", values: readonly Raw[]): Condition {
+  if (values.length === 0) return compare === "in" ? eb.or([]) : eb.and([]);
+  if (compare === "in") return eb(key, "in", values) as Condition;
+  // A row that has none is in no list, which SQL alone would leave undecided.
+  return eb.or([eb(key, "is", null), eb(key, "not in", values)]);
 }
 
 /** No scope at all is no row at all. */

@@ -9,10 +9,12 @@
 export { Change } from "./change.ts";
 export { MissedExpectation } from "./engine.ts";
 export type { AuditRow, ChainHead, Committed, Engine, EngineHealth, Scribe } from "./engine.ts";
-export { above, below, oneOf, startingWith } from "./query.ts";
+export { above, below, noneOf, oneOf, startingWith } from "./query.ts";
 export type { Query, Reader, ScopeSet, Where } from "./query.ts";
-export type { RowDigest, RowIntegrity } from "./proof.ts";
+export { listPage } from "./page.ts";
+export type { Page, PageRequest } from "./page.ts";
+export type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
 export { openStore } from "./store.ts";
-export type { Entry, Facts, Store, TamperAlarm } from "./store.ts";
+export type { Entry, Facts, Store } from "./store.ts";
 export { openSqlite } from "./sqlite/engine.ts";
 export type { Bindings, NewRow, Row, SecretPolicy, TableName, Variable } from "./tables.ts";

@@ -4,7 +4,6 @@ import type { Raw } from "./column.ts";
 import { snake } from "./table.ts";
 import { TABLES } from "./tables.ts";
 import type { TableName } from "./tables.ts";
-import type { TamperAlarm } from "./store.ts";
 
 type Field = string | number | Uint8Array | null;
 
@@ -16,6 +15,9 @@ export interface RowIntegrity {
   check(org: Id<"org">, key: Id<"key">, fields: readonly Field[], mac: Buffer): Promise<boolean>;
   digest(fields: readonly Field[]): Buffer;
 }
+
+/** Called when a row does not prove itself, before the error is thrown. */
+export type TamperAlarm = (org: Id<"org">, table: TableName, row: string) => void;
 
 /** What an event says of a proved row that it changed: the digest of what the MAC covers, or that the row is gone. */
 export interface RowDigest {

@@ -3,11 +3,12 @@ import type { Row, TableName } from "./tables.ts";
 
 /** A comparison other than equality. Made by the functions below. */
 export interface Comparison<V> {
-  readonly compare: "in" | ">" | "<" | "prefix";
+  readonly compare: "in" | "not in" | ">" | "<" | "prefix";
   readonly value: V | readonly V[];
 }
 
 export const oneOf = <V>(values: readonly V[]): Comparison<V> => ({ compare: "in", value: values });
+export const noneOf = <V>(values: readonly V[]): Comparison<V> => ({ compare: "not in", value: values });
 export const above = <V>(value: V): Comparison<V> => ({ compare: ">", value });
 export const below = <V>(value: V): Comparison<V> => ({ compare: "<", value });
 /** Text that begins with these letters, compared byte by byte. */
@@ -25,11 +26,11 @@ export type ScopeSet =
   | { readonly all: false; readonly groups: readonly { readonly environments: readonly Id<"env">[]; readonly namespaces: readonly Id<"nsp">[] }[] };
 
 export interface Query<T extends TableName> {
-  readonly where?: Where<T>;
-  /** Only rows whose `environmentId` and `namespaceId` are in the set. */
-  readonly scopes?: ScopeSet;
-  /** Other rows that are seen whatever their scope: `or` the set above. */
-  readonly orWhere?: Where<T>;
+  readonly where?: Where<T> | undefined;
+  /** Only rows whose `environmentId` and `namespaceId` are in the set, */
+  readonly scopes?: ScopeSet | undefined;
+  /** or that match one of these. */
+  readonly anyOf?: readonly Where<T>[] | undefined;
   /** Ascending unless said; give enough columns that no two rows are equal, or pages lose rows. */
   readonly order?: readonly (keyof Row<T> & string)[];
   readonly descending?: boolean;

@@ -2,11 +2,12 @@ import { VaultError, idToBytes } from "#base";
 import type { Id, Outcome, Permit } from "#base";
 import type { Change, Command } from "./change.ts";
 import type { Raw } from "./column.ts";
-import { Compiler, isComparison } from "./compile.ts";
+import { Compiler } from "./compile.ts";
 import type { Compiled } from "./compile.ts";
+import { MissedExpectation } from "./engine.ts";
 import type { Committed, Engine, EngineHealth, Statement } from "./engine.ts";
 import { Proofs } from "./proof.ts";
-import type { RowDigest, RowIntegrity } from "./proof.ts";
+import type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
 import type { Query, Reader, Where } from "./query.ts";
 import { decodeRow, encodeRow, snake } from "./table.ts";
 import { TABLES } from "./tables.ts";
@@ -52,9 +53,6 @@ export interface Facts {
   append<T extends TableName>(org: Id<"org">, table: T, row: Row<T>): Promise<void>;
 }
 
-/** Called when a row does not prove itself, before the error is thrown. */
-export type TamperAlarm = (org: Id<"org">, table: TableName, row: string) => void;
-
 /** Both views of one engine. */
 export function openStore(engine: Engine, integrity: RowIntegrity, alarm: TamperAlarm): { store: Store; facts: Facts } {
   const compiler = new Compiler(engine.kind);
@@ -68,13 +66,18 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
     health: () => engine.health(),
     async commit(permit, change, outcome) {
       permit.spend();
+      const made = change === null || outcome.target?.id == null ? null : outcome.target.id;
+      const once = made === null ? null : onceKey(integrity, permit);
       try {
+        if (once !== null && made !== null) change?.once({ digest: once, target: made, createdAt: engine.now() });
         const { statements, rows } = await compileChange(compiler, proofs, permit, change?.commands ?? []);
         const entry: Entry = { permit, outcome, rows };
         return await engine.commit({ org: permit.org, event: { chain: permit.event.chain, entry }, statements });
       } catch (error) {
         permit.unspend();
-        throw error;
+        if (once === null || !(error instanceof MissedExpectation) || error.label !== "idempotency") throw error;
+        const before = await reader(permit.org).get("idempotency", { digest: once });
+        throw new VaultError("idempotency_reused", undefined, { detail: before === null ? {} : { id: before.target } });
       }
     },
   };
@@ -108,6 +111,12 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
   return { store, facts };
 }
 
+/** What tells a repeat: the caller, the operation and its Idempotency-Key. `null` when the call brought none. */
+function onceKey(integrity: RowIntegrity, { actor }: Permit): Buffer | null {
+  const { idempotencyKey, operation } = actor.call;
+  return idempotencyKey === null || !("name" in actor) ? null : integrity.digest(["once", actor.id, operation, idempotencyKey]);
+}
+
 class RowReader implements Reader {
   readonly #engine: Engine;
   readonly #compiler: Compiler;
@@ -127,7 +136,6 @@ class RowReader implements Reader {
   }
 
   async list<T extends TableName>(table: T, query: Query<T> = {}): Promise<readonly Row<T>[]> {
-    if (matchesNothing(query)) return [];
     const { sql, values } = this.#compiler.select(table, idToBytes(this.#org), query as Query<TableName>);
     const raws = await this.#engine.rows(this.#org, sql, values);
     const rows: Row<T>[] = [];
@@ -139,19 +147,10 @@ class RowReader implements Reader {
   }
 
   async count<T extends TableName>(table: T, where: Where<T> = {}): Promise<number> {
-    if (matchesNothing({ where })) return 0;
     const { sql, values } = this.#compiler.count(table, idToBytes(this.#org), where);
     const [row] = await this.#engine.rows(this.#org, sql, values);
     return Number(row?.["count"] ?? 0);
   }
-}
-
-/** `in ()` and no scope match nothing; not every engine parses them. */
-function matchesNothing<T extends TableName>(query: Query<T>): boolean {
-  const emptyIn = Object.values(query.where ?? {}).some(
-    (wanted) => isComparison(wanted) && Array.isArray(wanted.value) && wanted.value.length === 0,
-  );
-  return emptyIn || (query.scopes?.all === false && query.scopes.groups.length === 0 && query.orWhere === undefined);
 }
 
 async function compileChange(

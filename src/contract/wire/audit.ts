@@ -31,6 +31,30 @@ const event = z.strictObject({
 });
 const checkpoint = z.strictObject({ slot: z.int(), size: z.int(), root: z.string(), time, note: z.string() });
 
+/** The same questions to an org's chain and to the instance's. */
+const events = {
+  query: z.strictObject({
+    ...page,
+    action: z.string().max(63).optional(),
+    result: z.enum(["success", "refused", "failed"]).optional(),
+    actor: z.string().max(63).optional(),
+    target: z.string().max(63).optional(),
+  }),
+  response: listOf(event),
+} as const;
+const checkpoints = {
+  query: z.strictObject(page),
+  response: listOf(checkpoint).extend({ verifierKey: z.string() }),
+} as const;
+const verdict = {
+  response: z.strictObject({
+    intact: z.boolean(),
+    events: z.int(),
+    checkpoints: z.int(),
+    faults: z.array(z.strictObject({ where: z.string(), what: z.string() })),
+  }),
+} as const;
+
 /** Health, status, and the audit log. */
 export const auditWire = {
   "health.live": { response: z.strictObject({ status: z.literal("ok") }) },
@@ -51,28 +75,10 @@ export const auditWire = {
       warnings: z.array(z.string()),
     }),
   },
-  "audit.list": {
-    query: z.strictObject({
-      ...page,
-      action: z.string().max(63).optional(),
-      result: z.enum(["success", "refused", "failed"]).optional(),
-      actor: z.string().max(63).optional(),
-      target: z.string().max(63).optional(),
-      chain: z.enum(["org", "instance"]).optional(),
-    }),
-    response: listOf(event),
-  },
-  "audit.checkpoints": {
-    query: z.strictObject({ ...page, chain: z.enum(["org", "instance"]).optional() }),
-    response: listOf(checkpoint).extend({ verifierKey: z.string() }),
-  },
-  "audit.verify": {
-    query: z.strictObject({ chain: z.enum(["org", "instance"]).optional() }),
-    response: z.strictObject({
-      intact: z.boolean(),
-      events: z.int(),
-      checkpoints: z.int(),
-      faults: z.array(z.strictObject({ where: z.string(), what: z.string() })),
-    }),
-  },
+  "audit.list": events,
+  "audit.checkpoints": checkpoints,
+  "audit.verify": verdict,
+  "instance-audit.list": events,
+  "instance-audit.checkpoints": checkpoints,
+  "instance-audit.verify": verdict,
 } as const satisfies Record<string, Wire>;

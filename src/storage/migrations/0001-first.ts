@@ -148,7 +148,7 @@ const INDEXES: readonly Index[] = [
   { name: "injections_workload", table: "injections", columns: ["org_id", "workload_id", "id"] },
   { name: "leases_injection", table: "leases", columns: ["org_id", "injection_id"] },
   { name: "audit_events_id", table: "audit_events", columns: ["org_id", "id"], unique: true },
-  { name: "audit_events_time", table: "audit_events", columns: ["time"] },
+  { name: "audit_events_time", table: "audit_events", columns: ["org_id", "time", "slot", "seq"] },
 ];
 
 export async function up(db: Kysely<unknown>, kind: Engine["kind"]): Promise<void> {

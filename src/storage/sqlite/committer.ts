@@ -31,7 +31,7 @@ export class Committer {
     this.#statements = new Statements(db);
     this.#scribe = scribe;
     this.#clock = clock;
-    this.#lastTime = Number(db.prepare("SELECT max(time) FROM audit_events").pluck().get() ?? 0);
+    this.#lastTime = lastTime(db);
   }
 
   /** Never before the last committed event, whatever the machine's clock does. */
@@ -122,4 +122,11 @@ export class Committer {
       // The engine opens a new connection after any failure; this one is done with.
     }
   }
+}
+
+/** The time of the newest event of any chain, by each chain's own index. */
+function lastTime(db: Connection): number {
+  const newest = "SELECT max(time) AS newest FROM audit_events WHERE org_id = chains.id";
+  const chains = "SELECT id FROM orgs UNION SELECT zeroblob(16)";
+  return Number(db.prepare(`SELECT max((${newest})) FROM (${chains}) AS chains`).pluck().get() ?? 0);
 }

@@ -1,0 +1,28 @@
+/**
+ * access: who may do what, where, now.
+ *
+ * The permission table is data, `decide()` is a pure function of it, the guard asks it at the start of every operation and
+ * issues the permit without which nothing is read or written. Orgs, environments, namespaces and grants, what decisions are
+ * made of, live here too. It does not know passwords or tokens: identity/ says who is acting.
+ */
+export { AuditView } from "./audit-view.ts";
+export type { ChainName, EventFilter, EventView } from "./audit-view.ts";
+export { covers, decide, mayReach } from "./decide.ts";
+export type { AccessFacts, Decision, Place, Subject } from "./decide.ts";
+export { Environments, differences } from "./environments.ts";
+export type { EnvironmentUpdate } from "./environments.ts";
+export { DEFAULT_NAMESPACE, DEFAULT_WORKLOAD, foundOrg, keyRow } from "./founding.ts";
+export { Grants } from "./grants.ts";
+export type { GrantRequest, GrantView } from "./grants.ts";
+export { Guard, environmentNamed, namespaceNamed, workloadNamed } from "./guard.ts";
+export { Knowledge } from "./knowledge.ts";
+export { Namespaces } from "./namespaces.ts";
+export { OrgSettings } from "./org.ts";
+export type { OrgView } from "./org.ts";
+export { namesOf, principalOf } from "./principal.ts";
+export { GRANT_ROLES, HOLDERS, isGrantRole, permissionsOf, roleTable } from "./roles.ts";
+export type { GrantRole, Role } from "./roles.ts";
+export { Tally } from "./tally.ts";
+export type { UnknownReason } from "./tally.ts";
+export { environmentsIn, inScopes, namespacesIn } from "./visible.ts";
+export type { LaunchPlace, PlaceOf, ScopePlace, Where, WorkloadPlace } from "./where.ts";

@@ -1,0 +1,165 @@
+import type { OperationId, Response } from "#contract";
+import { NAME } from "#base";
+import { Client } from "./client.ts";
+import type { Asked } from "./client.ts";
+import type { Given } from "./command.ts";
+import { findCredential } from "./credential.ts";
+import type { Credential } from "./credential.ts";
+import type { Doors } from "./doors.ts";
+import { CliError, usage } from "./error.ts";
+import { Input } from "./input.ts";
+import { Output } from "./output.ts";
+import { describePlace, findVault } from "./place.ts";
+import type { Where } from "./place.ts";
+import { readProject } from "./project.ts";
+import type { Project } from "./project.ts";
+import { connect } from "./transport.ts";
+
+/** What a command works with: where the vault is, who is calling, what is typed, where results go. Each found when asked for. */
+export class Cli {
+  readonly doors: Doors;
+  readonly out: Output;
+  readonly input: Input;
+  /** The folder in which projects, sockets and files are looked for. */
+  readonly folder: string;
+  readonly #given: Given;
+  #where: Where | null = null;
+  #client: Promise<Client> | null = null;
+  #project: Project | null = null;
+
+  constructor(doors: Doors, given: Given) {
+    this.doors = doors;
+    this.#given = given;
+    this.out = new Output(doors.stdout, doors.stderr, given.flag("json"));
+    this.input = new Input(doors.stdin, doors.stderr);
+    this.folder = doors.folder ?? process.cwd();
+  }
+
+  get env(): Doors["env"] {
+    return this.doors.env;
+  }
+
+  where(newProfile = false): Where {
+    const given = this.#given;
+    this.#where ??= findVault(
+      {
+        address: given.text("address"),
+        socket: given.text("socket"),
+        profile: given.text("profile"),
+        insecurePlainHttp: given.flag("insecure-plain-http"),
+        newProfile,
+      },
+      this.env,
+      this.folder,
+    );
+    return this.#where;
+  }
+
+  /** The credential of whoever is calling, or `null`: right only at the machine's own socket. */
+  async credential(): Promise<Credential | null> {
+    const source = { file: this.#given.text("credential-file"), fd: this.#given.text("credential-fd") };
+    const credential = await findCredential(source, this.where(), this.env);
+    if (credential?.from === "environment") this.warnOfEnvironment();
+    return credential;
+  }
+
+  client(): Promise<Client> {
+    this.#client ??= connect(this.where().place).then(
+      (transport) =>
+        new Client(
+          transport,
+          once(() => this.#bearer()),
+          this.doors.version,
+        ),
+    );
+    return this.#client;
+  }
+
+  async call<Op extends OperationId>(operation: Op, asked: Asked<Op>): Promise<Response<Op>> {
+    return (await this.client()).call(operation, asked);
+  }
+
+  /** A child can read its parent's environment, and so can whoever may look into /proc. */
+  warnOfEnvironment(): void {
+    if (this.env["SALLYPORT_NO_WARN"] === "1") return;
+    this.out.warn(
+      "The credential came from the environment, which child processes and /proc can show to others. " +
+        "Better: --credential-file, --credential-fd or a profile (SALLYPORT_NO_WARN=1 silences this).",
+    );
+  }
+
+  environment(given: Given): string {
+    return (
+      given.text("env") ??
+      this.#set("SALLYPORT_ENVIRONMENT") ??
+      this.project().environment ??
+      this.where().profile?.environment ??
+      "dev"
+    );
+  }
+
+  namespace(given: Given): string {
+    return given.text("namespace") ?? this.#set("SALLYPORT_NAMESPACE") ?? this.project().namespace ?? "default";
+  }
+
+  /** `namespace/workload`, or `workload` in the namespace of `--namespace`. */
+  workload(given: Given, text: string): { namespace: string; workload: string } {
+    const parts = text.split("/");
+    const [namespace, workload] = parts.length === 1 ? [this.namespace(given), parts[0]] : parts;
+    if (
+      parts.length > 2 ||
+      namespace === undefined ||
+      workload === undefined ||
+      !NAME.test(namespace) ||
+      !NAME.test(workload)
+    ) {
+      throw usage(`“${text}” is not a workload: write namespace/workload, or workload.`);
+    }
+    if (parts.length === 2 && given.text("namespace") !== undefined && given.text("namespace") !== namespace) {
+      throw usage(`“${text}” names a namespace, and --namespace another.`);
+    }
+    return { namespace, workload };
+  }
+
+  project(): Project {
+    this.#project ??= readProject(this.folder);
+    return this.#project;
+  }
+
+  /** Asks before something that cannot be undone; where nobody can be asked, `--yes` has to be said. */
+  async confirm(given: Given, question: string): Promise<void> {
+    if (given.flag("yes")) return;
+    if (!this.input.isTerminal) throw usage(`${question} There is no terminal to ask at: say --yes.`);
+    if (!(await this.input.confirm(question))) throw new CliError("interrupted", "Nothing was changed.");
+  }
+
+  async close(): Promise<void> {
+    if (this.#client !== null)
+      await this.#client.then(
+        (client) => client.close(),
+        () => {},
+      );
+  }
+
+  async #bearer(): Promise<string | null> {
+    const credential = await this.credential();
+    const { place, profileName } = this.where();
+    if (credential === null && place.kind !== "socket") {
+      const profile = profileName === "default" ? "" : ` --profile ${profileName}`;
+      throw new CliError("unauthenticated", `You are not signed in to ${describePlace(place)}.`, {
+        remedy: `Sign in with \`sallyport login${profile}\`, or name a service user's token with --credential-file.`,
+      });
+    }
+    return credential?.token ?? null;
+  }
+
+  #set(name: string): string | undefined {
+    const value = this.env[name];
+    return value === "" ? undefined : value;
+  }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => (made ??= make());
+}

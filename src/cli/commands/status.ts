@@ -1,0 +1,51 @@
+import type { Response } from "#contract";
+import type { Command } from "../command.ts";
+import { CliError } from "../error.ts";
+import { EXIT_CODES } from "../exit-codes.ts";
+import type { Output } from "../output.ts";
+import { describePlace } from "../place.ts";
+import { formatTime } from "../text.ts";
+
+export const status: Command = {
+  name: "status",
+  summary: "How the vault is: version, store, audit log, warnings",
+  about: "Who is not signed in is told whether the vault is ready. Exit code 8 where it is not.",
+  examples: ["sallyport status", "sallyport status --json"],
+  uses: ["status.get", "health.ready"],
+  async run(cli) {
+    const { out } = cli;
+    try {
+      const answer = await cli.call("status.get", {});
+      if (out.json) out.value(answer);
+      else showStatus(answer, out);
+      return answer.ready ? 0 : EXIT_CODES.overloaded;
+    } catch (error) {
+      if (!(error instanceof CliError) || error.code !== "unauthenticated" || error.status !== null) throw error;
+    }
+    const ready = await cli.call("health.ready", {});
+    if (out.json) out.value(ready);
+    else {
+      out.fields({ address: describePlace(cli.where().place), ready: ready.status === "ok", ...ready.checks });
+      out.note("Sign in to see more: sallyport login");
+    }
+    return ready.status === "ok" ? 0 : EXIT_CODES.overloaded;
+  },
+};
+
+function showStatus(answer: Response<"status.get">, out: Output): void {
+  const { audit } = answer;
+  out.fields({
+    version: answer.version,
+    node: answer.node,
+    address: answer.address,
+    "started at": formatTime(answer.startedAt),
+    ready: answer.ready,
+    sealed: answer.sealed,
+    store: answer.store,
+    "audit events": audit.events,
+    "in checkpoints": audit.checkpointedEvents,
+    "last checkpoint": formatTime(audit.lastCheckpointAt),
+    "checkpoint file": audit.checkpointPlace,
+  });
+  for (const warning of answer.warnings) out.warn(warning);
+}

@@ -1,0 +1,87 @@
+import type { OperationId, Response } from "#contract";
+import type { Cli } from "./cli.ts";
+import type { Asked, Item, ListId, PagedId } from "./client.ts";
+import type { Command, Given } from "./command.ts";
+import { LIMIT } from "./options.ts";
+import type { Columns, Output } from "./output.ts";
+
+type Row = Omit<Command, "uses" | "run">;
+
+interface CallRow<Op extends OperationId> extends Row {
+  readonly operation: Op;
+  /** What to ask before it is done, where it cannot be undone. */
+  readonly confirm?: (given: Given) => string;
+  readonly ask: (cli: Cli, given: Given) => Asked<Op> | Promise<Asked<Op>>;
+  /** For people. Programs get the answer as it came. */
+  readonly show: (answer: Response<Op>, out: Output, given: Given) => void;
+}
+
+/** A command that is one operation. */
+export function call<const Op extends OperationId>(row: CallRow<Op>): Command {
+  return {
+    ...row,
+    uses: [row.operation],
+    async run(cli, given) {
+      const asked = await row.ask(cli, given);
+      if (row.confirm !== undefined) await cli.confirm(given, row.confirm(given));
+      const answer = await cli.call(row.operation, asked);
+      if (!cli.out.json) row.show(answer, cli.out, given);
+      else if (answer !== undefined) cli.out.value(answer);
+    },
+  };
+}
+
+interface ListRow<Op extends ListId> extends Row {
+  readonly operation: Op;
+  readonly ask: (cli: Cli, given: Given) => Asked<Op>;
+  readonly columns: Columns<Item<Op>>;
+  /** What to say where nothing is listed: what it means, and what to do. */
+  readonly empty: string;
+}
+
+/** A command that lists, page after page; programs get one array. */
+export function list<const Op extends PagedId>(row: ListRow<Op> & { readonly limit?: number }): Command {
+  return {
+    ...row,
+    options: [...(row.options ?? []), row.limit === undefined ? LIMIT : { ...LIMIT, otherwise: String(row.limit) }],
+    uses: [row.operation],
+    async run(cli, given) {
+      await showList(cli, given, row, row.limit);
+    },
+  };
+}
+
+/** A command whose list comes whole. */
+export function shortList<const Op extends Exclude<ListId, PagedId>>(row: ListRow<Op>): Command {
+  return {
+    ...row,
+    uses: [row.operation],
+    async run(cli, given) {
+      const { items } = (await cli.call(row.operation, row.ask(cli, given))) as { items: Item<Op>[] };
+      showItems(cli.out, items, row);
+    },
+  };
+}
+
+/** Asks for a list and shows it: for the commands that choose between two lists. */
+export async function showList<const Op extends PagedId>(
+  cli: Cli,
+  given: Given,
+  row: Pick<ListRow<Op>, "operation" | "ask" | "columns" | "empty">,
+  limit?: number,
+): Promise<void> {
+  const client = await cli.client();
+  const { items, more } = await client.list(row.operation, row.ask(cli, given), given.number("limit") ?? limit);
+  showItems(cli.out, items, row);
+  if (more) cli.out.note(`These are the first ${String(items.length)}; for more give a greater --limit.`);
+}
+
+function showItems<T>(
+  out: Output,
+  items: readonly T[],
+  row: { readonly columns: Columns<T>; readonly empty: string },
+): void {
+  if (out.json) out.value(items);
+  else if (items.length === 0) out.note(row.empty);
+  else out.table(items, row.columns);
+}

@@ -1,0 +1,97 @@
+import type { ErrorCode, ErrorDetail } from "#base";
+import { CliError, isErrorCode } from "./error.ts";
+import type { Answer } from "./transport.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** For an answer whose code this version does not know, or that came from something in front of the vault. */
+const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  400: "bad_request",
+  401: "unauthenticated",
+  403: "forbidden",
+  404: "not_found",
+  405: "method_not_allowed",
+  408: "timeout",
+  409: "conflict",
+  412: "precondition_failed",
+  413: "payload_too_large",
+  422: "invalid_input",
+  429: "rate_limited",
+  503: "overloaded",
+};
+
+/**
+ * A refusal as an error: RFC 9457's problem document with the vault's fields. Every field is looked at before it is
+ * believed, because what answers may be something else than a vault.
+ */
+export function problemError(answer: Answer): CliError {
+  const { status } = answer;
+  const problem = parseProblem(answer);
+  if (problem === null) {
+    if (status >= 300 && status <= 399) {
+      return new CliError("unreachable", "it answers with a redirect, which is not followed", {
+        status,
+        remedy: "Give the address that it leads to, if that is your vault.",
+      });
+    }
+    return new CliError(BY_STATUS[status] ?? "internal", `it answered ${String(status)}, and not as a vault does`, {
+      status,
+    });
+  }
+  const sent = text(problem, "code") ?? "";
+  const code = isErrorCode(sent) ? sent : (BY_STATUS[status] ?? "internal");
+  const title = text(problem, "title");
+  const requestId = text(problem, "requestId");
+  const message = text(problem, "detail") ?? (isErrorCode(sent) ? undefined : (title ?? sent));
+  return new CliError(code, message, {
+    status,
+    problem,
+    detail: detailOf(problem),
+    ...(requestId === undefined ? {} : { requestId }),
+  });
+}
+
+function parseProblem(answer: Answer): Json | null {
+  if (!/json/.test(answer.headers["content-type"] ?? "")) return null;
+  try {
+    const content: unknown = JSON.parse(answer.body.toString("utf8"));
+    return isObject(content) ? content : null;
+  } catch {
+    return null;
+  }
+}
+
+function detailOf(problem: Json): ErrorDetail {
+  const missing = problem["missing"];
+  const retryAfterSeconds = problem["retryAfterSeconds"];
+  const id = text(problem, "id");
+  const allow = text(problem, "allow");
+  return {
+    faults: pairs(problem, "faults", "field", "message").map(([field, message]) => ({ field, message })),
+    variables: pairs(problem, "variables", "variable", "reason").map(([variable, reason]) => ({ variable, reason })),
+    ...(isObject(missing)
+      ? { missing: { permission: text(missing, "permission") ?? "?", on: text(missing, "on") ?? "?" } }
+      : {}),
+    ...(Array.isArray(problem["usedBy"])
+      ? { usedBy: problem["usedBy"].filter((item) => typeof item === "string") }
+      : {}),
+    ...(id === undefined ? {} : { id }),
+    ...(typeof retryAfterSeconds === "number" ? { retryAfterSeconds } : {}),
+    ...(allow === undefined ? {} : { allow }),
+  };
+}
+
+function pairs(problem: Json, list: string, first: string, second: string): [string, string][] {
+  const items = problem[list];
+  if (!Array.isArray(items)) return [];
+  return items.filter(isObject).map((item) => [text(item, first) ?? "?", text(item, second) ?? "?"]);
+}
+
+function text(object: Json, field: string): string | undefined {
+  const value = object[field];
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

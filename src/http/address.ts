@@ -1,0 +1,48 @@
+import { SocketAddress, isIP } from "node:net";
+import type { BlockList } from "node:net";
+
+/**
+ * The client's address: the rightmost hop of X-Forwarded-For that is not a trusted proxy, else the socket's. A hop that
+ * is no address ends the search at the proxy that passed it on.
+ */
+export function clientAddress(socket: string, forwardedFor: string | undefined, trusted: BlockList | null): string {
+  let client = normalAddress(socket) ?? socket;
+  const hops = (forwardedFor ?? "").split(",").map((hop) => normalAddress(hop.trim()));
+  while (trusted !== null && isTrusted(trusted, client)) {
+    const hop = hops.pop();
+    if (hop === undefined || hop === null) break;
+    client = hop;
+  }
+  return client;
+}
+
+/** One spelling for each address: IPv6 as RFC 5952 writes it, without zone, and IPv4 for what is mapped into IPv6. */
+export function normalAddress(text: string): string | null {
+  const bare = text.replace(/%.*$/, "");
+  if (isIP(bare) === 4) return bare;
+  if (isIP(bare) !== 6) return null;
+  const { address } = new SocketAddress({ address: bare, family: "ipv6" });
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
+}
+
+/** What counts as one source in a limit: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets. */
+export function sourceOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = "", tail] = address.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  if (tail !== undefined) {
+    const after = tail === "" ? 0 : tail.split(":").length;
+    while (groups.length + after < 8) groups.push("0");
+  }
+  return `${groups.slice(0, 4).join(":")}::/64`;
+}
+
+export function isLoopback(address: string): boolean {
+  const normal = normalAddress(address);
+  return normal === "::1" || (normal?.startsWith("127.") ?? false);
+}
+
+function isTrusted(trusted: BlockList, address: string): boolean {
+  const family = isIP(address);
+  return family !== 0 && trusted.check(address, family === 6 ? "ipv6" : "ipv4");
+}

@@ -1,0 +1,191 @@
+import { Call, VaultError } from "#base";
+import type { Clock, ErrorCode } from "#base";
+import { CATALOG } from "#contract";
+import type { Operation, OperationId } from "#contract";
+import express from "express";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { clientAddress } from "./address.ts";
+import { checkHeaders, requestIdOf } from "./headers.ts";
+import { DEFAULT_LIMITS, Limits } from "./limits.ts";
+import { loggedError } from "./log.ts";
+import { operation, reasonOf } from "./operation.ts";
+import type { Arrival, HttpDoors, RefusalReason } from "./operation.ts";
+import { STATUS, asVaultError } from "./problem.ts";
+import { Sender, encodeProblem } from "./reply.ts";
+import type { Encoded } from "./reply.ts";
+import { checkTarget } from "./target.ts";
+
+/** What a server hands its requests to. */
+export interface HttpApp {
+  /** Answers a request; `machine` when it came by the machine's own socket. Never throws. */
+  handle(request: IncomingMessage, response: ServerResponse, machine: boolean): void;
+  /** The answer, ready for the wire, to bytes that are not a request. */
+  malformed(code: ErrorCode, address: string | undefined, machine: boolean): Buffer;
+  /** Every route as the router holds it: `GET /v1/users/{user}`. */
+  readonly routes: readonly string[];
+}
+
+/**
+ * All operations of the catalog behind their limits. What the router does not know is refused, counted and not logged by
+ * its path, which may hold a token.
+ */
+export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp {
+  const limits = new Limits({ ...DEFAULT_LIMITS, ...doors.limits });
+  const sender = new Sender();
+  const arrivals = new WeakMap<IncomingMessage, Arrival>();
+  const router = buildRouter(doors, limits, arrivals, finish, turnAway);
+
+  function handle(request: IncomingMessage, response: ServerResponse, machine: boolean): void {
+    const started = performance.now();
+    const forwarded = request.headers["x-forwarded-for"];
+    const arrival: Arrival = {
+      requestId: requestIdOf(request.headers) ?? doors.newRequestId(),
+      address: machine
+        ? null
+        : clientAddress(
+            request.socket.remoteAddress ?? "",
+            Array.isArray(forwarded) ? forwarded.join(",") : forwarded,
+            doors.trustedProxies,
+          ),
+      machine,
+      secure: "encrypted" in request.socket,
+      operation: null,
+      actor: null,
+      code: null,
+    };
+    arrivals.set(request, arrival);
+    response.once("close", () => logRequest(arrival, response, performance.now() - started));
+    void admit(arrival, request, response);
+  }
+
+  async function admit(arrival: Arrival, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await limits.arrive(arrival.address);
+      checkTarget(request.url ?? "");
+      checkHeaders(request);
+      router(request, response);
+    } catch (thrown) {
+      const error = asVaultError(thrown);
+      turnAway(request, response, error, reasonOf(error.code, false));
+    }
+  }
+
+  /** Answers a request that no operation has taken. */
+  function turnAway(
+    request: IncomingMessage,
+    response: ServerResponse,
+    error: VaultError,
+    reason: RefusalReason,
+  ): void {
+    const arrival = arrivals.get(request);
+    if (arrival === undefined) return;
+    if (STATUS[error.code] >= 500)
+      doors.log.error({ requestId: arrival.requestId, error: loggedError(error) }, "request failed");
+    count(arrival.requestId, arrival.address, reason);
+    finish(request, response, encodeProblem(error, arrival.requestId));
+  }
+
+  function finish(request: IncomingMessage, response: ServerResponse, encoded: Encoded): void {
+    const arrival = arrivals.get(request);
+    if (arrival === undefined) return;
+    arrival.code = encoded.code;
+    sender.send(request, response, encoded, arrival.requestId, arrival.secure);
+  }
+
+  function malformed(code: ErrorCode, address: string | undefined, machine: boolean): Buffer {
+    const requestId = doors.newRequestId();
+    const client = machine || address === undefined ? null : clientAddress(address, undefined, null);
+    count(requestId, client, "malformed");
+    const encoded = encodeProblem(new VaultError(code), requestId);
+    doors.log.info(
+      { requestId, operation: null, status: encoded.status, code, ms: 0, address: client, actor: null },
+      "request",
+    );
+    return sender.raw(encoded, requestId, doors.clock.now());
+  }
+
+  function count(requestId: string, address: string | null, reason: RefusalReason): void {
+    const call = new Call("unknown", requestId, address);
+    doors.refused(call, reason);
+    call.markCounted();
+  }
+
+  /** The access log: these fields and no others. */
+  function logRequest(arrival: Arrival, response: ServerResponse, ms: number): void {
+    const { requestId, operation: id, address, actor, code } = arrival;
+    const fields = {
+      requestId,
+      operation: id,
+      status: response.headersSent ? response.statusCode : null,
+      code,
+      ms: Math.round(ms * 10) / 10,
+      address,
+      actor: actor === null ? null : { type: actor.type, ...("id" in actor ? { id: actor.id } : {}) },
+      ...(response.writableFinished ? {} : { aborted: true }),
+    };
+    doors.log.info(fields, "request");
+  }
+
+  return { handle, malformed, routes: routesOf(router) };
+}
+
+type Finish = (request: IncomingMessage, response: ServerResponse, encoded: Encoded) => void;
+type TurnAway = (request: IncomingMessage, response: ServerResponse, error: VaultError, reason: RefusalReason) => void;
+
+function buildRouter(
+  doors: HttpDoors,
+  limits: Limits,
+  arrivals: WeakMap<IncomingMessage, Arrival>,
+  finish: Finish,
+  turnAway: TurnAway,
+): express.Application {
+  const router = express();
+  router.disable("x-powered-by").disable("etag").enable("case sensitive routing").enable("strict routing");
+  // The wrapper reads the query itself: each name once, and refused where none is taken.
+  router.set("query parser", false);
+
+  const all = Object.keys(CATALOG) as OperationId[];
+  for (const path of new Set(all.map((id) => CATALOG[id].path))) {
+    const ids = all.filter((id) => CATALOG[id].path === path);
+    const route = router.route(path.replace(/\{(\w+)\}/g, ":$1"));
+    const allow = ids
+      .flatMap((id) => (CATALOG[id].auth === "open" ? ["GET", "HEAD"] : [CATALOG[id].method]))
+      .join(", ");
+    const refuse: express.RequestHandler = (request, response) =>
+      turnAway(
+        request,
+        response,
+        new VaultError("method_not_allowed", undefined, { detail: { allow } }),
+        "unknown_route",
+      );
+    for (const id of ids) {
+      const entry: Operation = CATALOG[id];
+      const perform = operation(id, doors, limits);
+      route[METHODS[entry.method]](async (request, response, next) => {
+        const arrival = arrivals.get(request);
+        // Express lets GET answer HEAD. Here only what has no audit event is shown without being shown.
+        if (arrival === undefined || (request.method === "HEAD" && entry.auth !== "open")) next();
+        else finish(request, response, await perform(arrival, request, response, request.params));
+      });
+    }
+    route.all(refuse);
+  }
+
+  router.use((request, response) => turnAway(request, response, new VaultError("not_found"), "unknown_route"));
+  const failed: express.ErrorRequestHandler = (thrown, request, response, _next) =>
+    turnAway(request, response, asVaultError(thrown), "failed");
+  return router.use(failed);
+}
+
+const METHODS = { GET: "get", POST: "post", PUT: "put", PATCH: "patch", DELETE: "delete" } as const;
+
+function routesOf(router: express.Application): readonly string[] {
+  const methods: readonly string[] = Object.values(METHODS);
+  return router.router.stack.flatMap(({ route }) =>
+    route === undefined
+      ? []
+      : route.stack
+          .filter(({ method }) => methods.includes(method))
+          .map(({ method }) => `${method.toUpperCase()} ${route.path.replace(/:(\w+)/g, "{$1}")}`),
+  );
+}

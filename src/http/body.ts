@@ -1,0 +1,63 @@
+import { VaultError } from "#base";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { invalid } from "./faults.ts";
+import { parseJson } from "./json.ts";
+
+const MAX_BODY_BYTES = 1024 * 1024;
+const CONTENT_TYPE = /^application\/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?$/i;
+
+/**
+ * What the headers say of the body, before anybody is authenticated and a byte of it is read.
+ *
+ * @throws {VaultError} `bad_request`, `invalid_input`, `unsupported_media_type`, `payload_too_large`.
+ */
+export function checkBody(request: IncomingMessage, taken: boolean): void {
+  const { headers, method } = request;
+  const present = hasBody(request);
+  if (headers["content-encoding"] !== undefined) throw new VaultError("unsupported_media_type");
+  if (present && (method === "GET" || method === "HEAD" || method === "DELETE")) throw new VaultError("bad_request");
+  if (Number(headers["content-length"] ?? 0) > MAX_BODY_BYTES) throw new VaultError("payload_too_large");
+  if (present && !taken) throw invalid({ field: "body", message: "none is taken here" });
+  if (!present && taken) throw invalid({ field: "body", message: "a JSON body is expected" });
+  if (taken && !CONTENT_TYPE.test(headers["content-type"] ?? "")) throw new VaultError("unsupported_media_type");
+}
+
+/**
+ * The body as JSON, of which at most 1 MiB is ever held.
+ *
+ * @throws {VaultError} `payload_too_large`, `bad_request` (also when the client went away).
+ */
+export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
+  if (request.headers.expect !== undefined) response.writeContinue();
+  const bytes = await collect(request);
+  if (bytes.length === 0) throw invalid({ field: "body", message: "a JSON body is expected" });
+  return parseJson(bytes);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || !/^0*$/.test(headers["content-length"] ?? "");
+}
+
+/** By events and not by iteration: ending an iteration early destroys the socket, and with it the answer. */
+function collect(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const settle = (act: () => void) => {
+      request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
+      act();
+    };
+    const onData = (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > MAX_BODY_BYTES) {
+        request.pause();
+        settle(() => reject(new VaultError("payload_too_large")));
+      } else chunks.push(chunk);
+    };
+    const onEnd = () => settle(() => resolve(Buffer.concat(chunks, length)));
+    const onGone = () => settle(() => reject(new VaultError("bad_request")));
+    // Whoever comes late, after a slow sign-in, finds the events gone.
+    if (request.destroyed) reject(new VaultError("bad_request"));
+    else request.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);
+  });
+}

@@ -1,0 +1,21 @@
+/**
+ * http: the vault's door on the network.
+ *
+ * Every operation of the catalog goes through one wrapper: limit, authenticate, parse, call, encode. It promises that no
+ * answer leaves before its audit event is durable, that no input is repeated in an error or a log line, and that an
+ * operation guarded with another permission than the catalog's fails. It knows no rule of the product.
+ */
+export { createApp } from "./app.ts";
+export type { HttpApp } from "./app.ts";
+export { openHandlers } from "./health.ts";
+export type { Readiness } from "./health.ts";
+export { DEFAULT_LIMITS } from "./limits.ts";
+export type { LimitSettings, Rate } from "./limits.ts";
+export type { Logger } from "./log.ts";
+export type { Answer, Caller, Handler, Handlers, HttpDoors, RefusalReason, Request } from "./operation.ts";
+export { STATUS } from "./problem.ts";
+export type { Problem } from "./problem.ts";
+export { Reply } from "./reply.ts";
+export type { ReplyOptions } from "./reply.ts";
+export { listen } from "./server.ts";
+export type { HttpServers, ListenOptions } from "./server.ts";

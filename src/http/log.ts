@@ -1,0 +1,51 @@
+import { isVaultError } from "#base";
+
+/** Where the room's log lines go: a pino logger is one. */
+export interface Logger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What of an error may stand in a log. */
+export interface LoggedError {
+  readonly name: string;
+  readonly code?: string;
+  readonly message?: string;
+  readonly stack?: readonly string[];
+  readonly cause?: LoggedError;
+}
+
+const MAX_CAUSES = 5;
+const MAX_FRAMES = 12;
+const WORD = /^[A-Za-z][A-Za-z0-9_]{0,63}$/;
+
+/**
+ * An error by allow-list. The message of a VaultError is ours and holds no value; that of any other error may repeat the
+ * input (a JSON parser's, a driver's), so only its name, its code and the frames of its stack are kept.
+ */
+export function loggedError(error: unknown, depth = 0): LoggedError {
+  if (!(error instanceof Error)) return { name: typeof error };
+  const code = "code" in error && typeof error.code === "string" && WORD.test(error.code) ? error.code : undefined;
+  const stack = frames(error);
+  return {
+    name: WORD.test(error.name) ? error.name : "Error",
+    ...(code === undefined ? {} : { code }),
+    ...(isVaultError(error) ? { message: error.message } : {}),
+    ...(stack.length === 0 ? {} : { stack }),
+    ...(error.cause === undefined || depth >= MAX_CAUSES ? {} : { cause: loggedError(error.cause, depth + 1) }),
+  };
+}
+
+/** The frames after the message. A stack that does not hold the message as it is now cannot be divided and is left out. */
+function frames(error: Error): readonly string[] {
+  const stack = error.stack ?? "";
+  const at = stack.indexOf(error.message);
+  if (at < 0) return [];
+  return stack
+    .slice(at + error.message.length)
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith("at "))
+    .slice(0, MAX_FRAMES);
+}
