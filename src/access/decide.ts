@@ -46,6 +46,7 @@ const STOPPED_BY_DISABLED: ReadonlySet<Permission> = new Set<Permission>([
 ]);
 
 interface Source {
+  readonly role: string;
   readonly because: string;
   readonly permissions: ReadonlySet<Permission>;
 }
@@ -80,6 +81,12 @@ export function decide(subject: Subject, action: Permission, place: Place, facts
   return { allowed: false, because: "nothing allows it", missing: action, visible };
 }
 
+/** Which roles reach the subject at the place: the org role, those of its grants, and the default. */
+export function rolesAt(subject: Subject, place: Place, facts: AccessFacts, now: Date): string[] {
+  const own = subject.orgRole === "owner" || subject.orgRole === "admin" ? [subject.orgRole] : [];
+  return [...own, ...sourcesAt(subject, place, facts, now).map((source) => source.role)];
+}
+
 function denial(action: Permission, { environment, workload }: Place, facts: AccessFacts): string | null {
   if (action === "secret.reveal" && facts.settings.reveal === "nobody") return "the org reveals to nobody";
   if (!STOPPED_BY_DISABLED.has(action)) return null;
@@ -93,14 +100,14 @@ function sourcesAt(subject: Subject, place: Place, facts: AccessFacts, now: Date
   const covering = facts.grants.filter((grant) => covers(grant, place, now));
   const explicit = place.workload?.access === "explicit";
   const counted = explicit ? covering.filter((grant) => grant.workloadId !== null) : covering;
-  const sources = counted.map((grant): Source => ({ because: `grant ${grant.id} (${grant.role})`, permissions: held(grant.role, facts) }));
+  const sources = counted.map((grant): Source => ({ role: grant.role, because: `grant ${grant.id} (${grant.role})`, permissions: held(grant.role, facts) }));
   if (explicit) {
-    if (place.workload.createdBy === subject.id) sources.push({ because: "created the workload (builder)", permissions: permissionsOf("builder") });
+    if (place.workload.createdBy === subject.id) sources.push({ role: "builder", because: "created the workload (builder)", permissions: permissionsOf("builder") });
     return sources;
   }
   const direct = covering.some((grant) => grant.workloadId === null && (grant.environmentId !== null || grant.namespaceId !== null));
   const role = direct ? null : defaultRole(subject, place.environment);
-  if (role !== null) sources.push({ because: `default of a mode, ${String(place.environment?.mode)} (${role})`, permissions: held(role, facts) });
+  if (role !== null) sources.push({ role, because: `default of a mode, ${String(place.environment?.mode)} (${role})`, permissions: held(role, facts) });
   return sources;
 }
 

@@ -2,7 +2,7 @@ import { Call, INSTANCE, VaultError } from "#base";
 import type { Actor, EventDraft, Id, IdSource, Outcome, Permission, Permit } from "#base";
 import { noneOf, oneOf } from "#storage";
 import type { Reader, Row, ScopeSet, Store } from "#storage";
-import { decide } from "./decide.ts";
+import { decide, rolesAt } from "./decide.ts";
 import type { Decision, Place } from "./decide.ts";
 import type { Knowledge, Known } from "./knowledge.ts";
 import { issue } from "./permit.ts";
@@ -71,6 +71,19 @@ export class Guard {
     return decide(known.subject, action, { ...place, org: actor.org }, known.facts, this.now());
   }
 
+  /** The same, in one environment at least: for what belongs to a namespace and not to an environment. */
+  async weighAnywhere(actor: Actor, action: Permission, place: Omit<Place, "org" | "environment">): Promise<Decision> {
+    const known = await this.#knowledge.of(actor);
+    const places = await this.#everywhere(known, this.#knowledge.reader(actor.org), { ...place, org: actor.org, environment: null });
+    return combine({ places, rule: "some", rows: null, scope: NOWHERE }, (one) => decide(known.subject, action, one, known.facts, this.now()));
+  }
+
+  /** The roles that reach the actor at a place. */
+  async rolesAt(actor: Actor, place: Omit<Place, "org">): Promise<readonly string[]> {
+    const known = await this.#knowledge.of(actor);
+    return rolesAt(known.subject, { ...place, org: actor.org }, known.facts, this.now());
+  }
+
   /** What a principal who is not acting may do: the author of a manifest, the minter of a token. */
   async weighFor(org: Id<"org">, principal: Id<"prn">, action: Permission, place: Omit<Place, "org">): Promise<Decision> {
     const known = await this.#knowledge.ofPrincipal(org, principal);
@@ -98,8 +111,8 @@ export class Guard {
   }
 
   /** For what the bearer of a token or lease does with it, at the place of its launch and by its minter's authority. */
-  bearer(actor: Extract<Actor, { type: "token" | "service" }>, place: LaunchPlace, minter: Id<"prn">, because: string): Permit<LaunchPlace> {
-    return issue({ actor, org: actor.org, action: "public", place, event: this.#draft(actor.org, because, scopeOf(place), minter) });
+  bearer(actor: Extract<Actor, { type: "token" | "service" }>, place: LaunchPlace | null, minter: Id<"prn">, because: string): Permit<LaunchPlace | null> {
+    return issue({ actor, org: actor.org, action: "public", place, event: this.#draft(actor.org, because, place === null ? NOWHERE : scopeOf(place), minter) });
   }
 
   /** For the vault's own work. `org` is whose rows it may touch; the event goes to the instance's chain, or to that org's. */
@@ -158,6 +171,12 @@ export class Guard {
         const places = deployed.length > 0 ? deployed.map((environment) => ({ ...bare, ...rows, environment })) : await this.#everywhere(known, reader, { ...bare, ...rows });
         return { rows, scope: { ...NOWHERE, ...rows }, places, rule: deployed.length > 0 ? "every" : "some" };
       }
+      case "injection": {
+        const injection = await reader.get("injections", { id: where.id });
+        const launch = injection === null ? null : await placeOfLaunch(reader, injection);
+        if (launch === null) return null;
+        return { rows: { ...launch, injection }, scope: launch, places: [{ ...bare, ...launch }], rule: "some" };
+      }
       case "workload-in": {
         const [environment, named] = await Promise.all([environmentNamed(reader, where.environment), workloadNamed(reader, where.namespace, where.workload)]);
         if (environment === null || named === null) return null;
@@ -202,6 +221,16 @@ export async function workloadNamed(reader: Reader, namespaceName: string, name:
   if (namespace === null) return null;
   const workload = await reader.get("workloads", { namespaceId: namespace.id, name, state: noneOf(["deleted"]) });
   return workload === null ? null : { namespace, workload };
+}
+
+/** Where a launch takes place, by the ids that its row holds; `null` when something of it is gone. */
+export async function placeOfLaunch(reader: Reader, injection: Row<"injections">): Promise<LaunchPlace | null> {
+  const [environment, namespace, workload] = await Promise.all([
+    reader.get("environments", { id: injection.environmentId, state: noneOf(["deleted"]) }),
+    reader.get("namespaces", { id: injection.namespaceId, state: "active" }),
+    reader.get("workloads", { id: injection.workloadId, state: noneOf(["deleted"]) }),
+  ]);
+  return environment === null || namespace === null || workload === null ? null : { environment, namespace, workload };
 }
 
 async function deployedIn(reader: Reader, workload: Row<"workloads">): Promise<readonly Row<"environments">[]> {

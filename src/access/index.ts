@@ -14,7 +14,7 @@ export type { EnvironmentUpdate } from "./environments.ts";
 export { DEFAULT_NAMESPACE, DEFAULT_WORKLOAD, foundOrg, keyRow } from "./founding.ts";
 export { Grants } from "./grants.ts";
 export type { GrantRequest, GrantView } from "./grants.ts";
-export { Guard, environmentNamed, namespaceNamed, workloadNamed } from "./guard.ts";
+export { Guard, environmentNamed, namespaceNamed, placeOfLaunch, workloadNamed } from "./guard.ts";
 export { Knowledge } from "./knowledge.ts";
 export { Namespaces } from "./namespaces.ts";
 export { OrgSettings } from "./org.ts";

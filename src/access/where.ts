@@ -14,6 +14,8 @@ export type Where =
   | { readonly on: "scope"; readonly environment: string; readonly namespace: string }
   /** `any`: in one environment at least. `deployed`: in every environment where it is deployed, or any if in none. */
   | { readonly on: "workload"; readonly namespace: string; readonly workload: string; readonly in: "any" | "deployed" }
+  /** A launch, where it takes place. */
+  | { readonly on: "injection"; readonly id: Id<"inj"> }
   | { readonly on: "workload-in"; readonly namespace: string; readonly workload: string; readonly environment: string };
 
 type Environment = Row<"environments">;
@@ -31,6 +33,7 @@ export interface PlaceOf {
   scope: { readonly environment: Environment; readonly namespace: Namespace };
   workload: { readonly namespace: Namespace; readonly workload: Workload };
   "workload-in": { readonly environment: Environment; readonly namespace: Namespace; readonly workload: Workload };
+  injection: PlaceOf["workload-in"] & { readonly injection: Row<"injections"> };
 }
 
 export type ScopePlace = PlaceOf["scope"];
@@ -43,6 +46,7 @@ export function wordsOf(where: Where): string {
     case "self":
     case "instance":
     case "org":
+    case "injection":
       return where.on;
     case "new-org":
       return "instance";

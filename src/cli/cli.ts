@@ -81,7 +81,7 @@ export class Cli {
 
   /** A child can read its parent's environment, and so can whoever may look into /proc. */
   warnOfEnvironment(): void {
-    if (this.env["SALLYPORT_NO_WARN"] === "1") return;
+    if (this.env.SALLYPORT_NO_WARN === "1") return;
     this.out.warn(
       "The credential came from the environment, which child processes and /proc can show to others. " +
         "Better: --credential-file, --credential-fd or a profile (SALLYPORT_NO_WARN=1 silences this).",
@@ -104,20 +104,14 @@ export class Cli {
 
   /** `namespace/workload`, or `workload` in the namespace of `--namespace`. */
   workload(given: Given, text: string): { namespace: string; workload: string } {
-    const parts = text.split("/");
-    const [namespace, workload] = parts.length === 1 ? [this.namespace(given), parts[0]] : parts;
-    if (
-      parts.length > 2 ||
-      namespace === undefined ||
-      workload === undefined ||
-      !NAME.test(namespace) ||
-      !NAME.test(workload)
-    ) {
+    const slash = text.indexOf("/");
+    const said = given.text("namespace");
+    const namespace = slash < 0 ? this.namespace(given) : text.slice(0, slash);
+    const workload = text.slice(slash + 1);
+    if (!NAME.test(namespace) || !NAME.test(workload)) {
       throw usage(`“${text}” is not a workload: write namespace/workload, or workload.`);
     }
-    if (parts.length === 2 && given.text("namespace") !== undefined && given.text("namespace") !== namespace) {
-      throw usage(`“${text}” names a namespace, and --namespace another.`);
-    }
+    if (said !== undefined && said !== namespace) throw usage(`“${text}” names a namespace, and --namespace another.`);
     return { namespace, workload };
   }
 

@@ -5,10 +5,10 @@ import { problemError } from "./problem.ts";
 import type { Answer, Transport } from "./transport.ts";
 
 type Part<K extends string, T> = [T] extends [undefined]
-  ? { readonly [P in K]?: never }
-  : Record<never, never> extends T
-    ? { readonly [P in K]?: T }
-    : { readonly [P in K]: T };
+  ? Readonly<Partial<Record<K, never>>>
+  : [Partial<T>] extends [T]
+    ? Readonly<Partial<Record<K, T>>>
+    : Readonly<Record<K, T>>;
 
 /** What an operation is asked with: exactly the parts it takes. */
 export type Asked<Op extends OperationId> = Part<"params", ClientRequest<Op>["params"]> &
@@ -55,14 +55,14 @@ export class Client {
   }
 
   async receive<Op extends OperationId>(operation: Op, asked: Asked<Op>): Promise<Received<Op>> {
-    const answer = await this.#send(operation, asked);
+    const answer = await this.#send(operation, asked as Loose);
     const date = Date.parse(answer.headers.date ?? "");
     return { answer: parse(answer) as Response<Op>, answeredAtMs: Number.isNaN(date) ? Date.now() : date };
   }
 
   /** The answer as it came, for an operation that was asked for another format than JSON. */
   async raw<Op extends OperationId>(operation: Op, asked: Asked<Op>): Promise<Answer> {
-    return this.#send(operation, asked);
+    return this.#send(operation, asked as Loose);
   }
 
   /** The items of all pages, or the first `limit` of them; `more` tells whether some were left. */
@@ -72,18 +72,22 @@ export class Client {
     limit = Infinity,
   ): Promise<{ items: Item<Op>[]; more: boolean }> {
     const items: Item<Op>[] = [];
+    const loose = asked as Loose;
     let after: string | null = null;
     do {
       const query = {
-        ...asked.query,
+        ...loose.query,
         limit: String(Math.min(PAGE, limit - items.length)),
         ...(after === null ? {} : { after }),
       };
-      const page = (await this.call(operation, { ...asked, query })) as { items: Item<Op>[]; next?: string | null };
+      const page = parse(await this.#send(operation, { ...loose, query })) as {
+        items: Item<Op>[];
+        next: string | null;
+      };
       items.push(...page.items);
-      after = page.next ?? null;
+      after = page.next;
     } while (after !== null && items.length < limit);
-    return { items: items.slice(0, limit), more: after !== null || items.length > limit };
+    return { items, more: after !== null };
   }
 
   close(): void {
@@ -133,7 +137,7 @@ function fill(path: string, params: object): string {
 function queryText(query: object): string {
   const given = Object.entries(query).filter(([, value]) => value !== undefined);
   if (given.length === 0) return "";
-  return `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()}`;
+  return `?${new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)])).toString()}`;
 }
 
 function headersText(headers: RequestHeaders): Record<string, string> {

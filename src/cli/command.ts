@@ -22,7 +22,7 @@ export interface Command {
   /** The exit code of every failure of its own, where that is one. */
   readonly failsWith?: number;
   /** The exit code, 0 if none is returned. */
-  run(cli: Cli, given: Given): Promise<number | void>;
+  run(cli: Cli, given: Given): Promise<number> | Promise<void>;
 }
 
 /** Commands about one thing. */

@@ -58,16 +58,16 @@ export function readToken(source: TokenSource, kinds: readonly TokenKind[], env:
  * they are not set.
  */
 export function fromEnvironment(env: Environment, kinds: readonly TokenKind[]): Credential | null {
-  const whole = env["SALLYPORT_TOKEN"] ?? "";
+  const whole = env.SALLYPORT_TOKEN ?? "";
   if (whole !== "") return checked(whole.trim(), "environment", kinds);
-  const [id, secret] = [env["SALLYPORT_TOKEN_ID"] ?? "", env["SALLYPORT_TOKEN_SECRET"] ?? ""];
+  const [id, secret] = [env.SALLYPORT_TOKEN_ID ?? "", env.SALLYPORT_TOKEN_SECRET ?? ""];
   if (id === "" && secret === "") return null;
   return checked(id.trim() + secret.trim(), "environment", kinds);
 }
 
 /** The kind of token in the environment, if one is there. */
 export function kindInEnvironment(env: Environment): TokenKind | null {
-  return tokenKind((env["SALLYPORT_TOKEN"] ?? "").trim());
+  return tokenKind((env.SALLYPORT_TOKEN ?? "").trim());
 }
 
 function checked(token: string, from: Credential["from"], kinds: readonly TokenKind[]): Credential {

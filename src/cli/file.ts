@@ -151,7 +151,7 @@ function readAll(fd: number, maxBytes: number, what: string): Buffer {
 }
 
 function isSystemdCredential(path: string, env: Environment): boolean {
-  const folder = env["CREDENTIALS_DIRECTORY"];
+  const folder = env.CREDENTIALS_DIRECTORY;
   if (folder === undefined || folder === "") return false;
   try {
     return realpathSync(path).startsWith(realpathSync(folder) + sep);

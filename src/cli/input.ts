@@ -89,7 +89,7 @@ export function withoutLineEnd(bytes: Buffer): Buffer {
   return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1);
 }
 
-function answered<T>(answer: T | symbol): T {
+function answered<T>(answer: T): Exclude<T, symbol> {
   if (typeof answer === "symbol") throw new CliError("interrupted");
-  return answer;
+  return answer as Exclude<T, symbol>;
 }

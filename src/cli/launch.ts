@@ -35,9 +35,9 @@ export function launch(
   environment: Readonly<Record<string, string>>,
 ): Promise<Ended> {
   return new Promise<Ended>((resolve) => {
-    let child: ChildProcess | null = null;
+    const running: { child: ChildProcess | null } = { child: null };
     const forward = (signal: NodeJS.Signals) => {
-      if (!terminalSent(signal)) child?.kill(signal);
+      if (!terminalSent(signal)) running.child?.kill(signal);
     };
     for (const signal of FORWARDED) process.on(signal, forward);
     const end = (ended: Ended) => {
@@ -45,18 +45,18 @@ export function launch(
       resolve(ended);
     };
     try {
-      child = spawn(command, args, { stdio: "inherit", shell: false, env: environment });
+      const child = spawn(command, args, { stdio: "inherit", shell: false, env: environment });
+      running.child = child;
+      child.on("error", (error) => {
+        // Also emitted when a signal could not be sent; then the child runs, and its end will come.
+        if (child.pid === undefined) end(notStarted(error));
+      });
+      child.on("exit", (code, signal) =>
+        end({ exitCode: code ?? EXIT_SIGNAL + (signal === null ? 0 : constants.signals[signal]), reason: null }),
+      );
     } catch (error) {
       end(notStarted(error));
-      return;
     }
-    child.on("error", (error) => {
-      // Also emitted when a signal could not be sent; then the child runs, and its end will come.
-      if (child?.pid === undefined) end(notStarted(error));
-    });
-    child.on("exit", (code, signal) =>
-      end({ exitCode: code ?? EXIT_SIGNAL + (signal === null ? 0 : constants.signals[signal]), reason: null }),
-    );
   });
 }
 

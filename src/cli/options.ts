@@ -24,12 +24,7 @@ export const OUTPUT: Option = {
   flags: "-o, --output <file>",
   meaning: "write it to this file (0600) and not to stdout",
 };
-export const CHAIN: Option = {
-  flags: "--chain <which>",
-  meaning: "the org's log, or the instance's own",
-  choices: ["org", "instance"],
-  otherwise: "org",
-};
+export const INSTANCE: Option = { flags: "--instance", meaning: "the instance's own log, and not your org's" };
 export const TOKEN_FILE: Option = { flags: "--token-file <file>", meaning: "a 0600 file that holds the token" };
 export const TOKEN_FD: Option = { flags: "--token-fd <number>", meaning: "an open descriptor that holds the token" };
 export const TOKEN: readonly Option[] = [TOKEN_FILE, TOKEN_FD];

@@ -43,16 +43,19 @@ export function problemError(answer: Answer): CliError {
   const title = text(problem, "title");
   const requestId = text(problem, "requestId");
   const message = text(problem, "detail") ?? (isErrorCode(sent) ? undefined : (title ?? sent));
+  const remedy = isErrorCode(sent) ? undefined : text(problem, "remedy");
+  const retryAfter = Number(answer.headers["retry-after"] ?? "");
   return new CliError(code, message, {
     status,
     problem,
-    detail: detailOf(problem),
+    detail: { ...(retryAfter > 0 ? { retryAfterSeconds: retryAfter } : {}), ...detailOf(problem) },
+    ...(remedy === undefined ? {} : { remedy }),
     ...(requestId === undefined ? {} : { requestId }),
   });
 }
 
 function parseProblem(answer: Answer): Json | null {
-  if (!/json/.test(answer.headers["content-type"] ?? "")) return null;
+  if (!(answer.headers["content-type"] ?? "").includes("json")) return null;
   try {
     const content: unknown = JSON.parse(answer.body.toString("utf8"));
     return isObject(content) ? content : null;
@@ -62,8 +65,8 @@ function parseProblem(answer: Answer): Json | null {
 }
 
 function detailOf(problem: Json): ErrorDetail {
-  const missing = problem["missing"];
-  const retryAfterSeconds = problem["retryAfterSeconds"];
+  const missing = problem.missing;
+  const retryAfterSeconds = problem.retryAfterSeconds;
   const id = text(problem, "id");
   const allow = text(problem, "allow");
   return {
@@ -72,9 +75,7 @@ function detailOf(problem: Json): ErrorDetail {
     ...(isObject(missing)
       ? { missing: { permission: text(missing, "permission") ?? "?", on: text(missing, "on") ?? "?" } }
       : {}),
-    ...(Array.isArray(problem["usedBy"])
-      ? { usedBy: problem["usedBy"].filter((item) => typeof item === "string") }
-      : {}),
+    ...(Array.isArray(problem.usedBy) ? { usedBy: problem.usedBy.filter((item) => typeof item === "string") } : {}),
     ...(id === undefined ? {} : { id }),
     ...(typeof retryAfterSeconds === "number" ? { retryAfterSeconds } : {}),
     ...(allow === undefined ? {} : { allow }),

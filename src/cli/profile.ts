@@ -82,10 +82,10 @@ function writeProfile(profile: Profile, env: Environment): void {
 }
 
 function folder(env: Environment): string {
-  const home = env["XDG_CONFIG_HOME"];
+  const home = env.XDG_CONFIG_HOME;
   // The XDG Base Directory specification: a path that is not absolute is to be ignored.
   if (home !== undefined && isAbsolute(home)) return join(home, "sallyport");
-  return join(env["HOME"] ?? homedir(), ".config", "sallyport");
+  return join(env.HOME ?? homedir(), ".config", "sallyport");
 }
 
 function profilePath(name: string, env: Environment): string {

@@ -4,8 +4,8 @@
  */
 
 /** Controls, lone surrogates, separators and format characters; but the joiners, which real words and emoji need. */
-const UNSAFE = /(?![\u200c\u200d])[\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}]/gu;
-const UNSAFE_BUT_LINES = /(?![\u200c\u200d\n\t])[\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const UNSAFE = /(?!\u200c|\u200d)[\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const UNSAFE_BUT_LINES = /(?!\u200c|\u200d|\n|\t)[\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** `text` on one line, each unsafe character written as `\u{1b}`, line ends and tabs as `\n`, `\r`, `\t`. */

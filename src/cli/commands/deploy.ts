@@ -20,10 +20,11 @@ export const deploy = call({
   operation: "deployment.set",
   ask(cli, given) {
     const text = given.text("version");
-    const version = text === undefined || text === "latest" ? text : parseNumber(text, "--version");
+    const version: number | "latest" | undefined =
+      text === undefined || text === "latest" ? text : parseNumber(text, "--version");
     return {
       params: { ...cli.workload(given, given.argument(0)), environment: cli.environment(given) },
-      body: version === undefined ? {} : { version: version as number | "latest" },
+      body: version === undefined ? {} : { version: version },
     };
   },
   show: (answer, out, given) =>

@@ -42,7 +42,7 @@ export const login: Command = {
     const { place, profile, profileName } = cli.where(true);
     const isSetUp = given.flag("set-up") || given.text("set-up-file") !== undefined;
     const session = isSetUp ? await setUp(cli, given) : await signIn(cli, given);
-    const keyring = given.flag("keyring") && cli.env["SALLYPORT_NO_KEYRING"] !== "1";
+    const keyring = given.flag("keyring") && cli.env.SALLYPORT_NO_KEYRING !== "1";
     const kept = await keepCredential(
       {
         name: profileName,

@@ -76,7 +76,7 @@ async function obtain(cli: Cli, given: Given): Promise<Delivery> {
 
   const params = cli.workload(
     given,
-    given.text("workload") ?? cli.env["SALLYPORT_WORKLOAD"] ?? cli.project().workload ?? DEFAULT_WORKLOAD,
+    given.text("workload") ?? cli.env.SALLYPORT_WORKLOAD ?? cli.project().workload ?? DEFAULT_WORKLOAD,
   );
   const minted = await client.call("token.mint", { params, body: { environment: cli.environment(given) } });
   const [item] = minted.items;

@@ -3,7 +3,7 @@ import type { Cli } from "../cli.ts";
 import type { Given, Noun } from "../command.ts";
 import { parseNumber } from "../command.ts";
 import { usage } from "../error.ts";
-import { call, list, shortList, showList } from "../operation.ts";
+import { call, shortList, showList } from "../operation.ts";
 import { IF_VERSION, LIMIT, SCOPE, YES } from "../options.ts";
 import type { Columns, Output } from "../output.ts";
 import { formatTime } from "../text.ts";

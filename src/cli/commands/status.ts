@@ -1,4 +1,5 @@
 import type { Response } from "#contract";
+import type { Cli } from "../cli.ts";
 import type { Command } from "../command.ts";
 import { CliError } from "../error.ts";
 import { EXIT_CODES } from "../exit-codes.ts";
@@ -22,13 +23,13 @@ export const status: Command = {
     } catch (error) {
       if (!(error instanceof CliError) || error.code !== "unauthenticated" || error.status !== null) throw error;
     }
-    const ready = await cli.call("health.ready", {});
-    if (out.json) out.value(ready);
+    const { ready, checks } = await readiness(cli);
+    if (out.json) out.value({ status: ready ? "ok" : "unavailable", checks });
     else {
-      out.fields({ address: describePlace(cli.where().place), ready: ready.status === "ok", ...ready.checks });
+      out.fields({ address: describePlace(cli.where().place), ready, ...checks });
       out.note("Sign in to see more: sallyport login");
     }
-    return ready.status === "ok" ? 0 : EXIT_CODES.overloaded;
+    return ready ? 0 : EXIT_CODES.overloaded;
   },
 };
 
@@ -48,4 +49,16 @@ function showStatus(answer: Response<"status.get">, out: Output): void {
     "checkpoint file": audit.checkpointPlace,
   });
   for (const warning of answer.warnings) out.warn(warning);
+}
+
+/** A vault that is not ready says so with status 503 and the same body. */
+async function readiness(cli: Cli): Promise<{ ready: boolean; checks: Readonly<Record<string, string>> }> {
+  try {
+    const { status: word, checks } = await cli.call("health.ready", {});
+    return { ready: word === "ok", checks };
+  } catch (error) {
+    if (!(error instanceof CliError) || error.status !== 503) throw error;
+    const checks = Object.entries(error.problem?.checks ?? {}).map(([name, word]) => [name, String(word)] as const);
+    return { ready: false, checks: Object.fromEntries(checks) };
+  }
 }

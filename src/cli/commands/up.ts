@@ -77,7 +77,7 @@ export const up: Command = {
       logLevel: read(SETTINGS.logLevel),
       insecurePlainHttp: given.flag("insecure-plain-http")
         ? "true"
-        : (cli.env["SALLYPORT_INSECURE_PLAIN_HTTP"] ?? "false"),
+        : (cli.env.SALLYPORT_INSECURE_PLAIN_HTTP ?? "false"),
     });
   },
 };

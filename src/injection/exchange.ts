@@ -1,0 +1,268 @@
+import { INSTANCE, SECOND, VaultError } from "#base";
+import type { Actor, Call, Id, IdSource, Outcome, Permit, Redacted } from "#base";
+import { equal, generateToken, parseToken, sha256, tokenId } from "#crypto";
+import type { ParsedToken } from "#crypto";
+import { Change, MissedExpectation } from "#storage";
+import type { Facts, Reader, Row, Store } from "#storage";
+import { placeOfLaunch } from "#access";
+import type { Guard, LaunchPlace, Tally } from "#access";
+import { addressAllowed } from "#identity";
+import type { Authenticator } from "#identity";
+import type { Values } from "#secrets";
+import { encodeText, encodeValue } from "./format.ts";
+import type { FormatName, Variables } from "./format.ts";
+import { deliver, needsOf, pinned, whyNot } from "./launch.ts";
+import type { Delivery } from "./launch.ts";
+import { injectionState, leaseState, newLease } from "./lease.ts";
+
+const REPEAT_MS = 10 * SECOND;
+/** 128 bits in any usual spelling. */
+const REPEAT_KEY = /^[\x21-\x7e]{22,200}$/;
+const MOST_TRIES = 8;
+
+export interface ExchangeRequest {
+  readonly token: Redacted<string> | null;
+  readonly runner: Redacted<string> | null;
+  readonly idempotencyKey: string | null;
+  readonly format: FormatName;
+}
+
+export interface Exchanged {
+  readonly injectionId: Id<"inj">;
+  readonly workload: string;
+  readonly environment: string;
+  readonly manifestVersion: number;
+  /** JSON's variables, or the text of another format. */
+  readonly variables: Readonly<Record<string, { value: string; encoding: "utf8" | "base64" }>>;
+  readonly text: { readonly body: Buffer; readonly contentType: string } | null;
+  readonly lease: { readonly token: Redacted<string>; readonly expiresAt: Date };
+}
+
+export interface Looked {
+  readonly injectionId: Id<"inj">;
+  readonly workload: string;
+  readonly environment: string;
+  readonly manifestVersion: number;
+  readonly state: "minted" | "exchanged" | "revoked" | "expired";
+  readonly bound: boolean;
+  readonly expiresAt: Date;
+}
+
+interface Parts {
+  readonly guard: Guard;
+  readonly store: Store;
+  readonly facts: Facts;
+  readonly tally: Tally;
+  readonly values: Values;
+  readonly authenticator: Authenticator;
+  readonly ids: IdSource;
+}
+
+/** A token's row with where it would launch, and who presents it. */
+interface Launch {
+  readonly org: Id<"org">;
+  readonly injection: Row<"injections">;
+  readonly place: LaunchPlace;
+  readonly permit: Permit;
+  readonly reader: Reader;
+  readonly runner: Extract<Actor, { type: "service" }> | null;
+}
+
+/**
+ * Exchanges an injection token for its variables, at most once.
+ *
+ * Everything is checked again, the values are opened and encoded, and only then one commit consumes the token and appends
+ * the event; the answer leaves after that commit is durable. The commit expects the org's epoch to be the one that was read
+ * at the beginning, so whatever was changed meanwhile makes it compute again; and it inserts a row whose key is the
+ * injection's id, so a token is used once whatever its own row says.
+ */
+export class Exchange {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @throws {VaultError} `token_invalid`, one error for unknown, used, expired and revoked; `runner_required`;
+   *   `launch_refused`, `not_representable`: the token stays unused; `overloaded` when the org changes faster than this
+   *   can compute.
+   */
+  async exchange(call: Call, request: ExchangeRequest): Promise<Exchanged> {
+    const launch = await this.#begin(call, request.token, request.runner);
+    for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
+      try {
+        return await this.#attempt(launch, request);
+      } catch (error) {
+        if (!(error instanceof MissedExpectation)) throw error;
+        // Somebody used the token first: the next turn sees that. Or something changed: the next turn sees it as it is.
+      }
+    }
+    throw new VaultError("overloaded", undefined, { detail: { retryAfterSeconds: 1 } });
+  }
+
+  /** What the token would launch. Says nothing of names, and uses nothing. */
+  async lookup(call: Call, token: Redacted<string> | null): Promise<Looked> {
+    const { injection, place, permit, reader } = await this.#begin(call, token, null);
+    const used = (await reader.count("exchanges", { injectionId: injection.id })) > 0;
+    await this.#parts.guard.settle(permit, { result: "success", target: { type: "injection", id: injection.id, name: null } });
+    return {
+      injectionId: injection.id,
+      workload: `${place.namespace.name}/${place.workload.name}`,
+      environment: place.environment.name,
+      manifestVersion: injection.manifestVersion,
+      state: injectionState(injection, used, this.#parts.store.now()),
+      bound: injection.bound,
+      expiresAt: injection.expiresAt,
+    };
+  }
+
+  /** Finds the token's row. A token that nobody knows, or whose place is gone, is counted and refused. */
+  async #begin(call: Call, token: Redacted<string> | null, runnerToken: Redacted<string> | null): Promise<Launch> {
+    const { facts, tally, guard, authenticator, store } = this.#parts;
+    const parsed = token === null ? null : parseToken(token.reveal());
+    const org = parsed?.kind === "inj" ? await facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
+    const injection = parsed === null || org === null ? null : await facts.of(org.id).get("injections", { id: tokenId(parsed as ParsedToken<"inj">) });
+    if (parsed === null || org === null || injection === null || !equal(injection.digest, parsed.digest)) {
+      tally.count(call, token === null ? "no_credential" : "token_unknown", org?.id ?? INSTANCE);
+      throw new VaultError(token === null ? "unauthenticated" : "token_invalid");
+    }
+    const runner = runnerToken === null ? null : await authenticator.service(call, runnerToken);
+    const actor = runner?.org === org.id ? runner : ({ type: "token", call, org: org.id, id: injection.id, minter: injection.mintedBy } as const);
+    const place = await placeOfLaunch(facts.of(org.id), injection);
+    const permit = guard.bearer(actor, place, injection.mintedBy, actor === runner ? "a bound token and its runner" : "the token itself");
+    const launch = { org: org.id, injection, permit, reader: store.read(permit), runner: actor === runner ? runner : null };
+    if (place === null) return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
+    return { ...launch, place };
+  }
+
+  async #attempt(launch: Launch, request: ExchangeRequest): Promise<Exchanged> {
+    const { store, ids } = this.#parts;
+    const { org, reader, permit } = launch;
+    const epoch = await reader.get("epochs", { name: "access" });
+    const injection = await reader.get("injections", { id: launch.injection.id });
+    const place = injection === null ? null : await placeOfLaunch(reader, injection);
+    if (epoch === null || injection === null || place === null) return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
+    const used = await reader.get("exchanges", { injectionId: injection.id });
+    if (used !== null) return this.#again({ ...launch, injection, place }, used, request);
+    const now = store.now();
+    if (injection.state !== "minted") return this.#refuse(launch, "token_invalid", injection.state);
+    if (injection.expiresAt <= now) return this.#refuse(launch, "token_invalid", "expired");
+    const { address } = permit.actor.call;
+    if (!addressAllowed(injection.cidrs, address)) return this.#refuse(launch, "token_invalid", "from an address that it is not for");
+    const refused = await this.#mayNot({ ...launch, injection, place });
+    if (refused !== null) return this.#refuse(launch, ...refused);
+
+    const delivery = await this.#deliver({ ...launch, injection, place }, null);
+    const encoded = encode(request.format, delivery.variables);
+    const lease = newLease(ids, org, injection.id, now);
+    const change = new Change()
+      .expectEpoch(epoch.epoch)
+      .replace("injections", injection, { state: "exchanged" })
+      .insert("exchanges", {
+        injectionId: injection.id,
+        at: now,
+        address,
+        runnerId: launch.runner?.id ?? null,
+        leaseId: lease.row.id,
+        repeatDigest: repeatDigest(request.idempotencyKey),
+        delivered: delivery.used.map(({ id, version }) => [id, version] as const),
+      })
+      .insert("leases", lease.row);
+    await store.commit(permit, change, this.#success(injection, delivery, request.format));
+    return { ...this.#answer(injection, place), ...encoded, lease: { token: lease.token, expiresAt: lease.row.expiresAt } };
+  }
+
+  /**
+   * A used token. Whoever holds the Idempotency-Key of its exchange may repeat it for ten seconds from the same address:
+   * the same versions are opened again, and the lease's token is made anew, since only its digest was kept. Anybody else is
+   * refused, and the org is told of both sources.
+   */
+  async #again(launch: Launch, used: Row<"exchanges">, request: ExchangeRequest): Promise<Exchanged> {
+    const { store } = this.#parts;
+    const { org, reader, permit, injection, place } = launch;
+    const { address } = permit.actor.call;
+    const digest = repeatDigest(request.idempotencyKey);
+    const lease = await reader.get("leases", { id: used.leaseId });
+    const now = store.now();
+    const repeats =
+      digest !== null &&
+      used.repeatDigest !== null &&
+      equal(digest, used.repeatDigest) &&
+      now.getTime() - used.at.getTime() < REPEAT_MS &&
+      used.address === address &&
+      used.runnerId === (launch.runner?.id ?? null) &&
+      lease !== null &&
+      leaseState(lease, now) === "active" &&
+      (await this.#mayNot(launch)) === null;
+    if (!repeats) {
+      await this.#parts.guard.settle(permit, {
+        result: "refused",
+        code: "token_invalid",
+        action: "token.replayed",
+        target: { type: "injection", id: injection.id, name: null },
+        facts: { firstAddress: used.address, firstAt: used.at.toISOString(), address },
+      });
+      throw new VaultError("token_invalid");
+    }
+    const delivery = await this.#deliver(launch, used.delivered);
+    const encoded = encode(request.format, delivery.variables);
+    const token = generateToken("lease", org, lease.id);
+    const change = new Change().replace("leases", lease, { digest: token.digest });
+    await store.commit(permit, change, { ...this.#success(injection, delivery, request.format), action: "exchange.repeated" });
+    return { ...this.#answer(injection, place), ...encoded, lease: { token: token.text, expiresAt: lease.expiresAt } };
+  }
+
+  /** Why the launch may not take place now, with the code that says so. */
+  async #mayNot({ org, place, injection, runner }: Launch): Promise<readonly ["runner_required" | "launch_refused", string] | null> {
+    const { guard } = this.#parts;
+    if (injection.bound) {
+      if (runner === null) return ["runner_required", "no runner's credential"];
+      const receives = await guard.weighFor(org, runner.id, "injection.receive", place);
+      if (!receives.allowed) return ["runner_required", `the runner may not take delivery here: ${receives.because}`];
+    }
+    const reason = await whyNot(guard, org, place, injection.mintedBy, injection.bound);
+    return reason === null ? null : ["launch_refused", reason];
+  }
+
+  async #deliver({ org, reader, place, injection }: Launch, only: Row<"exchanges">["delivered"] | null): Promise<Delivery> {
+    const { guard, values } = this.#parts;
+    const deployed = await pinned(guard, reader, org, place, injection.manifestVersion);
+    const needs = await needsOf(guard, reader, org, place, deployed, true);
+    return deliver(values, reader, org, needs, only);
+  }
+
+  #success(injection: Row<"injections">, delivery: Delivery, format: FormatName): Outcome {
+    return {
+      result: "success",
+      target: { type: "injection", id: injection.id, name: null },
+      secrets: delivery.used,
+      facts: { format, variables: delivery.variables.size, manifestVersion: injection.manifestVersion },
+    };
+  }
+
+  #answer(injection: Row<"injections">, place: LaunchPlace) {
+    return { injectionId: injection.id, workload: `${place.namespace.name}/${place.workload.name}`, environment: place.environment.name, manifestVersion: injection.manifestVersion };
+  }
+
+  /** The refusal is durable before the caller hears of it. The reason is the log's; the caller gets the code. */
+  async #refuse(launch: Pick<Launch, "permit" | "injection">, code: "token_invalid" | "runner_required" | "launch_refused", why: string): Promise<never> {
+    await this.#parts.guard.settle(launch.permit, {
+      result: "refused",
+      code,
+      target: { type: "injection", id: launch.injection.id, name: null },
+      facts: { why },
+    });
+    throw new VaultError(code);
+  }
+}
+
+function encode(format: FormatName, variables: Variables): Pick<Exchanged, "variables" | "text"> {
+  if (format !== "json") return { variables: {}, text: encodeText(format, variables) };
+  return { variables: Object.fromEntries([...variables].map(([name, value]) => [name, encodeValue(value)])), text: null };
+}
+
+/** A key too short to be a secret of its own repeats nothing. */
+function repeatDigest(key: string | null): Buffer | null {
+  return key === null || !REPEAT_KEY.test(key) ? null : sha256(Buffer.from(key));
+}
