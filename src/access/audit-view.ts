@@ -38,7 +38,12 @@ export class AuditView {
 
   /** Newest first. The whole org's for `audit.read.org`; else those of the scopes with `audit.read`, and one's own. */
   async list(actor: Actor, chain: ChainName, filter: EventFilter, page: PageRequest): Promise<Page<EventView>> {
-    const where: RowWhere<"auditEvents"> = { action: filter.action, result: filter.result, actorId: filter.actor, targetId: filter.target };
+    const where: RowWhere<"auditEvents"> = {
+      action: filter.action,
+      result: filter.result,
+      actorId: filter.actor,
+      targetId: filter.target,
+    };
     const order = ["time", "slot", "seq"] as const;
     if (chain === "instance") {
       const permit = await this.#guard.require(actor, "instance.admin", { on: "instance" });
@@ -46,12 +51,20 @@ export class AuditView {
       return { items: all.items.map((row) => view(row, true)), next: all.next };
     }
     const { permit, seen } = await this.#guard.among(actor, "audit.read");
-    const whole = (await this.#guard.weigh(actor, "audit.read.org", { environment: null, namespace: null, workload: null })).allowed;
+    const whole = (
+      await this.#guard.weigh(actor, "audit.read.org", { environment: null, namespace: null, workload: null })
+    ).allowed;
     const listable = await this.#guard.visible(actor, "secret.list");
     const own = "id" in actor ? [{ actorId: actor.id }] : [];
     const query = whole
       ? { where, order, descending: true }
-      : { where: { ...where, workloadId: noneOf(seen.hidden) }, scopes: seen.scopes, anyOf: [...own, { workloadId: oneOf(seen.granted) }], order, descending: true };
+      : {
+          where: { ...where, workloadId: noneOf(seen.hidden) },
+          scopes: seen.scopes,
+          anyOf: [...own, { workloadId: oneOf(seen.granted) }],
+          order,
+          descending: true,
+        };
     const { items, next } = await listPage(this.#store.read(permit), "auditEvents", query, page);
     return { items: items.map((row) => view(row, inScopes(listable, row.environmentId, row.namespaceId))), next };
   }
@@ -62,14 +75,25 @@ export class AuditView {
     return verifyChain(this.#store.read(permit), kept, this.#checkpoints.verifier);
   }
 
-  async checkpoints(actor: Actor, chain: ChainName, page: PageRequest): Promise<Page<Row<"auditCheckpoints">> & { verifierKey: string }> {
+  async checkpoints(
+    actor: Actor,
+    chain: ChainName,
+    page: PageRequest,
+  ): Promise<Page<Row<"auditCheckpoints">> & { verifierKey: string }> {
     const permit = await this.#permitFor(actor, chain);
-    const found = await listPage(this.#store.read(permit), "auditCheckpoints", { order: ["slot", "size"], descending: true }, page);
+    const found = await listPage(
+      this.#store.read(permit),
+      "auditCheckpoints",
+      { order: ["slot", "size"], descending: true },
+      page,
+    );
     return { ...found, verifierKey: this.#checkpoints.verifierKey };
   }
 
   #permitFor(actor: Actor, chain: ChainName) {
-    return chain === "instance" ? this.#guard.require(actor, "instance.admin", { on: "instance" }) : this.#guard.require(actor, "audit.read.org", { on: "org" });
+    return chain === "instance"
+      ? this.#guard.require(actor, "instance.admin", { on: "instance" })
+      : this.#guard.require(actor, "audit.read.org", { on: "org" });
   }
 }
 
@@ -77,9 +101,18 @@ export class AuditView {
 function view(row: Row<"auditEvents">, mayList: boolean): EventView {
   const publicPart = JSON.parse(row.public) as PublicPart;
   const privatePart = row.private === null ? null : (JSON.parse(row.private) as PrivatePart);
-  if (privatePart === null) return { public: publicPart, private: null, previousHash: row.previousHash, hash: row.hash, masked: true };
+  if (privatePart === null)
+    return { public: publicPart, private: null, previousHash: row.previousHash, hash: row.hash, masked: true };
   const aboutSecrets = ["secret", "manifest", "deployment"].includes(publicPart.target?.type ?? "");
   const hides = !mayList && (aboutSecrets || privatePart.secrets !== null);
-  const shown = hides ? { ...privatePart, secrets: null, changes: null, reason: null, target: publicPart.target?.type === "secret" ? null : privatePart.target } : privatePart;
+  const shown = hides
+    ? {
+        ...privatePart,
+        secrets: null,
+        changes: null,
+        reason: null,
+        target: publicPart.target?.type === "secret" ? null : privatePart.target,
+      }
+    : privatePart;
   return { public: publicPart, private: shown, previousHash: row.previousHash, hash: row.hash, masked: hides };
 }

@@ -60,7 +60,8 @@ interface Source {
  * a workload whose access is `explicit` only grants on that very workload count, and no default; its creator builds it.
  */
 export function decide(subject: Subject, action: Permission, place: Place, facts: AccessFacts, now: Date): Decision {
-  if (!subject.active || subject.org !== place.org) return { allowed: false, because: "not an active principal of this org", missing: null, visible: false };
+  if (!subject.active || subject.org !== place.org)
+    return { allowed: false, because: "not an active principal of this org", missing: null, visible: false };
   if (EVERYBODYS.has(action)) return { allowed: true, because: "everybody's", missing: null, visible: true };
   if (action === "instance.admin") {
     return subject.instanceAdmin
@@ -68,15 +69,18 @@ export function decide(subject: Subject, action: Permission, place: Place, facts
       : { allowed: false, because: "not an instance admin", missing: action, visible: false };
   }
   const sources = sourcesAt(subject, place, facts, now);
-  const visible = subject.orgRole === "owner" || subject.orgRole === "admin" || sources.some((source) => source.permissions.size > 0);
+  const visible =
+    subject.orgRole === "owner" || subject.orgRole === "admin" || sources.some((source) => source.permissions.size > 0);
   const denied = denial(action, place, facts);
   if (denied !== null) return { allowed: false, because: denied, missing: null, visible };
-  if (orgRoleHolds(subject.orgRole, action)) return { allowed: true, because: `org role ${String(subject.orgRole)}`, missing: null, visible };
+  if (orgRoleHolds(subject.orgRole, action))
+    return { allowed: true, because: `org role ${String(subject.orgRole)}`, missing: null, visible };
   const source = sources.find((one) => one.permissions.has(action));
   if (source !== undefined) return { allowed: true, because: source.because, missing: null, visible };
   if (action === "injection.receive" && place.environment?.localRun === true) {
     const run = sources.find((one) => one.permissions.has("workload.run"));
-    if (run !== undefined) return { allowed: true, because: `local runs are on here; ${run.because}`, missing: null, visible };
+    if (run !== undefined)
+      return { allowed: true, because: `local runs are on here; ${run.because}`, missing: null, visible };
   }
   return { allowed: false, because: "nothing allows it", missing: action, visible };
 }
@@ -100,14 +104,30 @@ function sourcesAt(subject: Subject, place: Place, facts: AccessFacts, now: Date
   const covering = facts.grants.filter((grant) => covers(grant, place, now));
   const explicit = place.workload?.access === "explicit";
   const counted = explicit ? covering.filter((grant) => grant.workloadId !== null) : covering;
-  const sources = counted.map((grant): Source => ({ role: grant.role, because: `grant ${grant.id} (${grant.role})`, permissions: held(grant.role, facts) }));
+  const sources = counted.map((grant): Source => ({
+    role: grant.role,
+    because: `grant ${grant.id} (${grant.role})`,
+    permissions: held(grant.role, facts),
+  }));
   if (explicit) {
-    if (place.workload.createdBy === subject.id) sources.push({ role: "builder", because: "created the workload (builder)", permissions: permissionsOf("builder") });
+    if (place.workload.createdBy === subject.id)
+      sources.push({
+        role: "builder",
+        because: "created the workload (builder)",
+        permissions: permissionsOf("builder"),
+      });
     return sources;
   }
-  const direct = covering.some((grant) => grant.workloadId === null && (grant.environmentId !== null || grant.namespaceId !== null));
+  const direct = covering.some(
+    (grant) => grant.workloadId === null && (grant.environmentId !== null || grant.namespaceId !== null),
+  );
   const role = direct ? null : defaultRole(subject, place.environment);
-  if (role !== null) sources.push({ role, because: `default of a mode, ${String(place.environment?.mode)} (${role})`, permissions: held(role, facts) });
+  if (role !== null)
+    sources.push({
+      role,
+      because: `default of a mode, ${String(place.environment?.mode)} (${role})`,
+      permissions: held(role, facts),
+    });
   return sources;
 }
 

@@ -9,7 +9,12 @@ import { environmentsIn } from "./visible.ts";
 
 const MOST_ENVIRONMENTS = 1_500;
 
-export type EnvironmentUpdate = Partial<Pick<Row<"environments">, "mode" | "localRun" | "description"> & { state: "active" | "disabled" }>;
+export interface EnvironmentUpdate {
+  readonly mode?: Row<"environments">["mode"] | undefined;
+  readonly localRun?: boolean | undefined;
+  readonly description?: string | undefined;
+  readonly state?: "active" | "disabled" | undefined;
+}
 
 /** Environments: the boundary that every operation is decided at. */
 export class Environments {
@@ -37,7 +42,12 @@ export class Environments {
     const made = await foundEnvironment(
       change,
       permit.org,
-      { name: settings.name, mode: settings.mode ?? "restricted", localRun: settings.localRun ?? false, description: settings.description ?? "" },
+      {
+        name: settings.name,
+        mode: settings.mode ?? "restricted",
+        localRun: settings.localRun ?? false,
+        description: settings.description ?? "",
+      },
       { keyring: this.#keyring, ids: this.#ids, now },
     );
     const { environment, key } = made;
@@ -57,7 +67,10 @@ export class Environments {
   async list(actor: Actor, page: PageRequest): Promise<Page<Row<"environments">>> {
     const { permit, seen } = await this.#guard.among(actor, "workload.view");
     const ids = environmentsIn(seen.scopes);
-    const where = { state: noneOf<Row<"environments">["state"]>(["deleted"]), ...(ids === "all" ? {} : { id: oneOf(ids) }) };
+    const where = {
+      state: noneOf<Row<"environments">["state"]>(["deleted"]),
+      ...(ids === "all" ? {} : { id: oneOf(ids) }),
+    };
     return listPage(this.#store.read(permit), "environments", { where, order: ["name"] }, page);
   }
 
@@ -69,7 +82,13 @@ export class Environments {
   async update(actor: Actor, name: string, update: EnvironmentUpdate): Promise<Row<"environments">> {
     const permit = await this.#guard.require(actor, "environment.manage", { on: "environment", environment: name });
     const before = permit.place.environment;
-    const after = { ...before, ...update };
+    const after = {
+      ...before,
+      mode: update.mode ?? before.mode,
+      localRun: update.localRun ?? before.localRun,
+      description: update.description ?? before.description,
+      state: update.state ?? before.state,
+    };
     await this.#store.commit(permit, new Change().replace("environments", before, after).raiseEpoch(), {
       result: "success",
       target: { type: "environment", id: before.id, name },
@@ -84,15 +103,27 @@ export class Environments {
    */
   async delete(actor: Actor, name: string, confirm: string): Promise<void> {
     const permit = await this.#guard.require(actor, "environment.manage", { on: "environment", environment: name });
-    if (confirm !== name) throw new VaultError("invalid_input", "The confirmation is not the environment's name.", { detail: { faults: [{ field: "confirm", message: "must be the name of the environment" }] } });
+    if (confirm !== name)
+      throw new VaultError("invalid_input", "The confirmation is not the environment's name.", {
+        detail: { faults: [{ field: "confirm", message: "must be the name of the environment" }] },
+      });
     const { environment } = permit.place;
-    const change = new Change().replace("environments", environment, { state: "deleted", deletedAt: this.#store.now() }).raiseEpoch();
-    await this.#store.commit(permit, change, { result: "success", target: { type: "environment", id: environment.id, name } });
+    const change = new Change()
+      .replace("environments", environment, { state: "deleted", deletedAt: this.#store.now() })
+      .raiseEpoch();
+    await this.#store.commit(permit, change, {
+      result: "success",
+      target: { type: "environment", id: environment.id, name },
+    });
   }
 }
 
 /** What an event says of a change of configuration: the fields that differ. */
-export function differences<R extends object>(before: R, after: R, fields: readonly (keyof R & string)[]): EventChange[] {
+export function differences<R extends object>(
+  before: R,
+  after: R,
+  fields: readonly (keyof R & string)[],
+): EventChange[] {
   return fields
     .filter((field) => JSON.stringify(before[field]) !== JSON.stringify(after[field]))
     .map((field) => ({ field, before: before[field], after: after[field] }));

@@ -30,7 +30,13 @@ export async function foundEnvironment(
   settings: EnvironmentSettings,
   { keyring, ids, now }: { keyring: Keyring; ids: IdSource; now: Date },
 ): Promise<{ environment: NewRow<"environments">; key: WrappedKey }> {
-  const environment: NewRow<"environments"> = { id: ids.next("env"), ...settings, state: "active", createdAt: now, deletedAt: null };
+  const environment: NewRow<"environments"> = {
+    id: ids.next("env"),
+    ...settings,
+    state: "active",
+    createdAt: now,
+    deletedAt: null,
+  };
   const key = await keyring.createDataKey(org, environment.id, 1);
   change.insert("environments", environment).insert("keys", keyRow(key, now), "conflict");
   return { environment, key };
@@ -57,7 +63,15 @@ export function foundNamespace(
   change
     .insert("namespaces", namespace)
     .insert("workloads", workload)
-    .insert("manifests", { id: ids.next("man"), workloadId: workload.id, version: 1, variables: null, note: "", createdAt: now, createdBy: by });
+    .insert("manifests", {
+      id: ids.next("man"),
+      workloadId: workload.id,
+      version: 1,
+      variables: null,
+      note: "",
+      createdAt: now,
+      createdBy: by,
+    });
   return namespace;
 }
 
@@ -74,7 +88,10 @@ export async function foundOrg(
   for (const key of keys) change.insert("keys", keyRow(key, now), "conflict");
   change.insert("orgSettings", { id, reveal: "admins", viewerAudit: "scope", createdAt: now });
   foundNamespace(change, { name: DEFAULT_NAMESPACE, description: "" }, { ...tools, by: owner });
-  for (const [name, mode] of [["dev", "open"], ["prod", "restricted"]] as const) {
+  for (const [name, mode] of [
+    ["dev", "open"],
+    ["prod", "restricted"],
+  ] as const) {
     const { key } = await foundEnvironment(change, id, { name, mode, localRun: false, description: "" }, tools);
     keys.push(key);
   }

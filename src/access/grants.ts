@@ -40,12 +40,14 @@ export class Grants {
 
   /** Throws `invalid_input` for a role no grant gives, `not_found` for a name that does not stand. */
   async create(actor: Actor, request: GrantRequest): Promise<GrantView> {
-    if (!isGrantRole(request.role)) throw fault("role", "not a role that a grant gives: see GET /v1/roles");
-    if (request.workload !== undefined && request.namespace === undefined) throw fault("namespace", "a workload is named with its namespace");
     const permit = await this.#guard.require(actor, "grant.manage", { on: "org" });
+    if (!isGrantRole(request.role)) throw fault("role", "not a role that a grant gives: see GET /v1/roles");
+    if (request.workload !== undefined && request.namespace === undefined)
+      throw fault("namespace", "a workload is named with its namespace");
     const reader = this.#store.read(permit);
     const now = this.#store.now();
-    if (request.endsAt !== undefined && request.endsAt <= (request.startsAt ?? now)) throw fault("endsAt", "must be after the start, and in the future");
+    if (request.endsAt !== undefined && request.endsAt <= (request.startsAt ?? now))
+      throw fault("endsAt", "must be after the start, and in the future");
     const principal = await reader.get("principals", { name: request.principal, state: noneOf(["deleted"]) });
     if (principal === null) throw new VaultError("not_found", "There is no such user or service user.");
     const place = await this.#place(reader, request);
@@ -72,10 +74,16 @@ export class Grants {
     return view;
   }
 
-  async list(actor: Actor, filter: PageRequest & { readonly principal?: string | undefined }): Promise<Page<GrantView>> {
+  async list(
+    actor: Actor,
+    filter: PageRequest & { readonly principal?: string | undefined },
+  ): Promise<Page<GrantView>> {
     const permit = await this.#guard.require(actor, "grant.manage", { on: "org" });
     const reader = this.#store.read(permit);
-    const principal = filter.principal === undefined ? null : await reader.get("principals", { name: filter.principal, state: noneOf(["deleted"]) });
+    const principal =
+      filter.principal === undefined
+        ? null
+        : await reader.get("principals", { name: filter.principal, state: noneOf(["deleted"]) });
     if (filter.principal !== undefined && principal === null) return { items: [], next: null };
     const where = { state: "active" as const, principalId: principal?.id };
     const page = await listPage(reader, "grants", { where, order: ["id"] }, filter);
@@ -85,7 +93,10 @@ export class Grants {
   /** A principal's own grants, for whoever holds a permit to see them. */
   async of(permit: Permit, principal: Id<"prn">): Promise<readonly GrantView[]> {
     const reader = this.#store.read(permit);
-    return this.#views(reader, await reader.list("grants", { where: { principalId: principal, state: "active" }, order: ["id"] }));
+    return this.#views(
+      reader,
+      await reader.list("grants", { where: { principalId: principal, state: "active" }, order: ["id"] }),
+    );
   }
 
   /** The default applies again on the next request. */
@@ -102,27 +113,50 @@ export class Grants {
     });
   }
 
-  async #place(reader: Reader, request: GrantRequest): Promise<Pick<Row<"grants">, "environmentId" | "namespaceId" | "workloadId">> {
+  async #place(
+    reader: Reader,
+    request: GrantRequest,
+  ): Promise<Pick<Row<"grants">, "environmentId" | "namespaceId" | "workloadId">> {
     const environment = request.environment === undefined ? null : await environmentNamed(reader, request.environment);
     const namespace = request.namespace === undefined ? null : await namespaceNamed(reader, request.namespace);
     const workload =
-      request.workload === undefined || namespace === null ? null : await reader.get("workloads", { namespaceId: namespace.id, name: request.workload, state: noneOf(["deleted"]) });
-    const missing = (["environment", "namespace", "workload"] as const).find((one) => request[one] !== undefined && { environment, namespace, workload }[one] === null);
+      request.workload === undefined || namespace === null
+        ? null
+        : await reader.get("workloads", {
+            namespaceId: namespace.id,
+            name: request.workload,
+            state: noneOf(["deleted"]),
+          });
+    const missing = (["environment", "namespace", "workload"] as const).find(
+      (one) => request[one] !== undefined && { environment, namespace, workload }[one] === null,
+    );
     if (missing !== undefined) throw new VaultError("not_found", `There is no such ${missing}.`);
-    return { environmentId: environment?.id ?? null, namespaceId: namespace?.id ?? null, workloadId: workload?.id ?? null };
+    return {
+      environmentId: environment?.id ?? null,
+      namespaceId: namespace?.id ?? null,
+      workloadId: workload?.id ?? null,
+    };
   }
 
   async #views(reader: Reader, grants: readonly Row<"grants">[]): Promise<GrantView[]> {
-    const pick = <K extends "environmentId" | "namespaceId" | "workloadId">(key: K): NonNullable<Row<"grants">[K]>[] => [
+    const pick = <K extends "environmentId" | "namespaceId" | "workloadId">(
+      key: K,
+    ): NonNullable<Row<"grants">[K]>[] => [
       ...new Set(grants.map((grant) => grant[key]).filter((id): id is NonNullable<Row<"grants">[K]> => id !== null)),
     ];
     const [names, environments, namespaces, workloads] = await Promise.all([
-      namesOf(reader, grants.flatMap((grant) => [grant.principalId, grant.grantedBy])),
+      namesOf(
+        reader,
+        grants.flatMap((grant) => [grant.principalId, grant.grantedBy]),
+      ),
       reader.list("environments", { where: { id: oneOf(pick("environmentId")) } }),
       reader.list("namespaces", { where: { id: oneOf(pick("namespaceId")) } }),
       reader.list("workloads", { where: { id: oneOf(pick("workloadId")) } }),
     ]);
-    const nameIn = (rows: readonly { readonly id: string; readonly name: string }[], id: string | null): string | null => (id === null ? null : (rows.find((row) => row.id === id)?.name ?? id));
+    const nameIn = (
+      rows: readonly { readonly id: string; readonly name: string }[],
+      id: string | null,
+    ): string | null => (id === null ? null : (rows.find((row) => row.id === id)?.name ?? id));
     return grants.map((grant) => ({
       ...grant,
       principal: names(grant.principalId),
@@ -134,7 +168,14 @@ export class Grants {
   }
 }
 
-function wordsOf(grant: Pick<Row<"grants">, "role" | "startsAt" | "endsAt">, place: { environment?: string | null | undefined; namespace?: string | null | undefined; workload?: string | null | undefined }): Record<string, unknown> {
+function wordsOf(
+  grant: Pick<Row<"grants">, "role" | "startsAt" | "endsAt">,
+  place: {
+    environment?: string | null | undefined;
+    namespace?: string | null | undefined;
+    workload?: string | null | undefined;
+  },
+): Record<string, unknown> {
   return {
     role: grant.role,
     environment: place.environment ?? "*",

@@ -49,7 +49,10 @@ export class Guard {
   async require<W extends Where>(actor: Actor, action: Permission, where: W): Promise<Permit<PlaceOf[W["on"]]>> {
     const known = await this.#knowledge.of(actor);
     const found = await this.#find(known, actor.org, where);
-    const decision = found === null ? UNKNOWN : combine(found, (place) => decide(known.subject, action, place, known.facts, this.now()));
+    const decision =
+      found === null
+        ? UNKNOWN
+        : combine(found, (place) => decide(known.subject, action, place, known.facts, this.now()));
     const org = where.on === "new-org" ? where.org : where.on === "instance" ? INSTANCE : actor.org;
     const chain = where.on === "new-org" || where.on === "instance" ? INSTANCE : actor.org;
     if (!decision.allowed) {
@@ -74,8 +77,14 @@ export class Guard {
   /** The same, in one environment at least: for what belongs to a namespace and not to an environment. */
   async weighAnywhere(actor: Actor, action: Permission, place: Omit<Place, "org" | "environment">): Promise<Decision> {
     const known = await this.#knowledge.of(actor);
-    const places = await this.#everywhere(known, this.#knowledge.reader(actor.org), { ...place, org: actor.org, environment: null });
-    return combine({ places, rule: "some", rows: null, scope: NOWHERE }, (one) => decide(known.subject, action, one, known.facts, this.now()));
+    const places = await this.#everywhere(known, this.#knowledge.reader(actor.org), {
+      ...place,
+      org: actor.org,
+      environment: null,
+    });
+    return combine({ places, rule: "some", rows: null, scope: NOWHERE }, (one) =>
+      decide(known.subject, action, one, known.facts, this.now()),
+    );
   }
 
   /** The roles that reach the actor at a place. */
@@ -85,7 +94,12 @@ export class Guard {
   }
 
   /** What a principal who is not acting may do: the author of a manifest, the minter of a token. */
-  async weighFor(org: Id<"org">, principal: Id<"prn">, action: Permission, place: Omit<Place, "org">): Promise<Decision> {
+  async weighFor(
+    org: Id<"org">,
+    principal: Id<"prn">,
+    action: Permission,
+    place: Omit<Place, "org">,
+  ): Promise<Decision> {
     const known = await this.#knowledge.ofPrincipal(org, principal);
     return known === null ? UNKNOWN : decide(known.subject, action, { ...place, org }, known.facts, this.now());
   }
@@ -101,24 +115,53 @@ export class Guard {
   async among(actor: Actor, action: Permission): Promise<{ readonly permit: Permit<null>; readonly seen: Seen }> {
     const known = await this.#knowledge.of(actor);
     const seen = await seenBy(known, action, this.#knowledge.reader(actor.org), this.now());
-    const permit = issue({ actor, org: actor.org, action, place: null, event: this.#draft(actor.org, "what the actor may see", NOWHERE, null) });
+    const permit = issue({
+      actor,
+      org: actor.org,
+      action,
+      place: null,
+      event: this.#draft(actor.org, "what the actor may see", NOWHERE, null),
+    });
     return { permit, seen };
   }
 
   /** For the few operations without an actor's permission: sign-in, set-up. The event goes to the org's chain. */
   public(actor: Actor, because: string): Permit<null> {
-    return issue({ actor, org: actor.org, action: "public", place: null, event: this.#draft(actor.org, because, NOWHERE, null) });
+    return issue({
+      actor,
+      org: actor.org,
+      action: "public",
+      place: null,
+      event: this.#draft(actor.org, because, NOWHERE, null),
+    });
   }
 
   /** For what the bearer of a token or lease does with it, at the place of its launch and by its minter's authority. */
-  bearer(actor: Extract<Actor, { type: "token" | "service" }>, place: LaunchPlace | null, minter: Id<"prn">, because: string): Permit<LaunchPlace | null> {
-    return issue({ actor, org: actor.org, action: "public", place, event: this.#draft(actor.org, because, place === null ? NOWHERE : scopeOf(place), minter) });
+  bearer(
+    actor: Extract<Actor, { type: "token" | "service" }>,
+    place: LaunchPlace | null,
+    minter: Id<"prn">,
+    because: string,
+  ): Permit<LaunchPlace | null> {
+    return issue({
+      actor,
+      org: actor.org,
+      action: "public",
+      place,
+      event: this.#draft(actor.org, because, place === null ? NOWHERE : scopeOf(place), minter),
+    });
   }
 
   /** For the vault's own work. `org` is whose rows it may touch; the event goes to the instance's chain, or to that org's. */
   system(operation: string, org: Id<"org"> = INSTANCE, chain: Id<"org"> = INSTANCE): Permit<null> {
     const call = new Call(operation, this.#ids.next("evt"), null);
-    return issue({ actor: { type: "system", call, org }, org, action: "instance.admin", place: null, event: this.#draft(chain, "the vault itself", NOWHERE, null) });
+    return issue({
+      actor: { type: "system", call, org },
+      org,
+      action: "instance.admin",
+      place: null,
+      event: this.#draft(chain, "the vault itself", NOWHERE, null),
+    });
   }
 
   /** Settles a permit whose operation changed nothing. */
@@ -126,11 +169,24 @@ export class Guard {
     await this.#store.commit(permit, null, outcome);
   }
 
-  async #refuse(actor: Actor, action: Permission, where: Where, found: Found | null, decision: Decision): Promise<never> {
+  async #refuse(
+    actor: Actor,
+    action: Permission,
+    where: Where,
+    found: Found | null,
+    decision: Decision,
+  ): Promise<never> {
     const code = decision.visible ? (decision.missing === null ? "disabled" : "forbidden") : "not_found";
-    const permit = issue({ actor, org: actor.org, action, place: null, event: this.#draft(actor.org, decision.because, found?.scope ?? NOWHERE, null) });
+    const permit = issue({
+      actor,
+      org: actor.org,
+      action,
+      place: null,
+      event: this.#draft(actor.org, decision.because, found?.scope ?? NOWHERE, null),
+    });
     await this.#store.commit(permit, null, { result: "refused", code });
-    if (code === "forbidden") throw new VaultError("forbidden", undefined, { detail: { missing: { permission: action, on: wordsOf(where) } } });
+    if (code === "forbidden")
+      throw new VaultError("forbidden", undefined, { detail: { missing: { permission: action, on: wordsOf(where) } } });
     if (code === "disabled") throw new VaultError("disabled", `Not now: ${decision.because}.`);
     throw new VaultError("not_found");
   }
@@ -150,7 +206,14 @@ export class Guard {
         return { rows: null, scope: NOWHERE, places: [bare], rule: "some" };
       case "environment": {
         const environment = await environmentNamed(reader, where.environment);
-        return environment === null ? null : { rows: { environment }, scope: { ...NOWHERE, environment }, places: [{ ...bare, environment }], rule: "some" };
+        return environment === null
+          ? null
+          : {
+              rows: { environment },
+              scope: { ...NOWHERE, environment },
+              places: [{ ...bare, environment }],
+              rule: "some",
+            };
       }
       case "namespace": {
         const namespace = await namespaceNamed(reader, where.namespace);
@@ -159,7 +222,10 @@ export class Guard {
         return { rows: { namespace }, scope: { ...NOWHERE, namespace }, places, rule: "some" };
       }
       case "scope": {
-        const [environment, namespace] = await Promise.all([environmentNamed(reader, where.environment), namespaceNamed(reader, where.namespace)]);
+        const [environment, namespace] = await Promise.all([
+          environmentNamed(reader, where.environment),
+          namespaceNamed(reader, where.namespace),
+        ]);
         if (environment === null || namespace === null) return null;
         const rows = { environment, namespace };
         return { rows, scope: { ...NOWHERE, ...rows }, places: [{ ...bare, ...rows }], rule: "some" };
@@ -168,7 +234,10 @@ export class Guard {
         const rows = await workloadNamed(reader, where.namespace, where.workload);
         if (rows === null) return null;
         const deployed = where.in === "deployed" ? await deployedIn(reader, rows.workload) : [];
-        const places = deployed.length > 0 ? deployed.map((environment) => ({ ...bare, ...rows, environment })) : await this.#everywhere(known, reader, { ...bare, ...rows });
+        const places =
+          deployed.length > 0
+            ? deployed.map((environment) => ({ ...bare, ...rows, environment }))
+            : await this.#everywhere(known, reader, { ...bare, ...rows });
         return { rows, scope: { ...NOWHERE, ...rows }, places, rule: deployed.length > 0 ? "every" : "some" };
       }
       case "injection": {
@@ -178,7 +247,10 @@ export class Guard {
         return { rows: { ...launch, injection }, scope: launch, places: [{ ...bare, ...launch }], rule: "some" };
       }
       case "workload-in": {
-        const [environment, named] = await Promise.all([environmentNamed(reader, where.environment), workloadNamed(reader, where.namespace, where.workload)]);
+        const [environment, named] = await Promise.all([
+          environmentNamed(reader, where.environment),
+          workloadNamed(reader, where.namespace, where.workload),
+        ]);
         if (environment === null || named === null) return null;
         const rows = { environment, ...named };
         return { rows, scope: rows, places: [{ ...bare, ...rows }], rule: "some" };
@@ -199,7 +271,10 @@ const UNKNOWN: Decision = { allowed: false, because: "there is no such thing", m
 function combine({ places, rule }: Found, decideAt: (place: Place) => Decision): Decision {
   const decisions = places.map(decideAt);
   const visible = decisions.some((one) => one.visible);
-  const chosen = rule === "every" ? (decisions.find((one) => !one.allowed) ?? decisions[0]) : (decisions.find((one) => one.allowed) ?? decisions.find((one) => one.missing !== null) ?? decisions[0]);
+  const chosen =
+    rule === "every"
+      ? (decisions.find((one) => !one.allowed) ?? decisions[0])
+      : (decisions.find((one) => one.allowed) ?? decisions.find((one) => one.missing !== null) ?? decisions[0]);
   return chosen === undefined ? UNKNOWN : { ...chosen, visible };
 }
 
@@ -216,7 +291,11 @@ export function namespaceNamed(reader: Reader, name: string): Promise<Row<"names
   return reader.get("namespaces", { name, state: "active" });
 }
 
-export async function workloadNamed(reader: Reader, namespaceName: string, name: string): Promise<{ namespace: Row<"namespaces">; workload: Row<"workloads"> } | null> {
+export async function workloadNamed(
+  reader: Reader,
+  namespaceName: string,
+  name: string,
+): Promise<{ namespace: Row<"namespaces">; workload: Row<"workloads"> } | null> {
   const namespace = await namespaceNamed(reader, namespaceName);
   if (namespace === null) return null;
   const workload = await reader.get("workloads", { namespaceId: namespace.id, name, state: noneOf(["deleted"]) });
@@ -235,5 +314,7 @@ export async function placeOfLaunch(reader: Reader, injection: Row<"injections">
 
 async function deployedIn(reader: Reader, workload: Row<"workloads">): Promise<readonly Row<"environments">[]> {
   const deployments = await reader.list("deployments", { where: { workloadId: workload.id, state: "active" } });
-  return reader.list("environments", { where: { id: oneOf(deployments.map((one) => one.environmentId)), state: noneOf(["deleted"]) } });
+  return reader.list("environments", {
+    where: { id: oneOf(deployments.map((one) => one.environmentId)), state: noneOf(["deleted"]) },
+  });
 }

@@ -70,7 +70,8 @@ function subjectOf(org: Id<"org">, principal: Row<"principals">): Subject {
   return {
     id: principal.id,
     org,
-    active: principal.state === "active",
+    // Whoever is only invited has no credential to act with; the first owner acts through the machine's socket.
+    active: principal.state === "active" || principal.state === "invited",
     orgRole: principal.orgRole,
     kind: principal.kind,
     instanceAdmin: principal.instanceAdmin,

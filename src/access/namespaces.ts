@@ -28,8 +28,15 @@ export class Namespaces {
       throw new VaultError("limit_reached", `An org has at most ${String(MOST_NAMESPACES)} namespaces.`);
     }
     const change = new Change();
-    const namespace = foundNamespace(change, settings, { ids: this.#ids, now: this.#store.now(), by: principalOf(actor) });
-    await this.#store.commit(permit, change.raiseEpoch(), { result: "success", target: { type: "namespace", id: namespace.id, name: namespace.name } });
+    const namespace = foundNamespace(change, settings, {
+      ids: this.#ids,
+      now: this.#store.now(),
+      by: principalOf(actor),
+    });
+    await this.#store.commit(permit, change.raiseEpoch(), {
+      result: "success",
+      target: { type: "namespace", id: namespace.id, name: namespace.name },
+    });
     return { ...namespace, changedBy: permit.event.id };
   }
 
@@ -49,10 +56,16 @@ export class Namespaces {
     if (namespace === null) throw new VaultError("not_found");
     if (name === DEFAULT_NAMESPACE) throw new VaultError("in_use", "The namespace default always exists.");
     const standing = { namespaceId: namespace.id, state: noneOf<Row<"workloads">["state"]>(["deleted"]) };
-    const [secrets, workloads] = await Promise.all([reader.list("secrets", { where: { namespaceId: namespace.id, state: "active" }, limit: 20 }), reader.list("workloads", { where: standing, limit: 20 })]);
+    const [secrets, workloads] = await Promise.all([
+      reader.list("secrets", { where: { namespaceId: namespace.id, state: "active" }, limit: 20 }),
+      reader.list("workloads", { where: standing, limit: 20 }),
+    ]);
     const others = workloads.filter((workload) => workload.name !== DEFAULT_WORKLOAD);
     if (secrets.length + others.length > 0) {
-      const usedBy = [...secrets.map((secret) => `secret ${secret.name}`), ...others.map((workload) => `workload ${workload.name}`)];
+      const usedBy = [
+        ...secrets.map((secret) => `secret ${secret.name}`),
+        ...others.map((workload) => `workload ${workload.name}`),
+      ];
       throw new VaultError("in_use", undefined, { detail: { usedBy } });
     }
     const change = new Change()
@@ -61,6 +74,9 @@ export class Namespaces {
       .replace("namespaces", namespace, { state: "deleted" })
       .raiseEpoch();
     for (const workload of workloads) change.replace("workloads", workload, { state: "deleted" });
-    await this.#store.commit(permit, change, { result: "success", target: { type: "namespace", id: namespace.id, name } });
+    await this.#store.commit(permit, change, {
+      result: "success",
+      target: { type: "namespace", id: namespace.id, name },
+    });
   }
 }

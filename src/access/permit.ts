@@ -3,7 +3,13 @@ import { VaultError } from "#base";
 import type { Id } from "#base";
 
 /** Issues a permit and enters it in its call's ledger. The only place where one is made. */
-export function issue<P>(fields: { actor: Actor; org: Id<"org">; action: Permission | "public"; place: P; event: EventDraft }): Permit<P> {
+export function issue<P>(fields: {
+  actor: Actor;
+  org: Id<"org">;
+  action: Permission | "public";
+  place: P;
+  event: EventDraft;
+}): Permit<P> {
   const permit = new IssuedPermit(fields) as unknown as Permit<P>;
   fields.actor.call.enter(permit);
   return permit;

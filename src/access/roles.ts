@@ -15,7 +15,9 @@ const ALL = [...OACBO, "viewer", "auditor"] as const;
  * The permission table: which role holds what. No permission implies another. This is the one place; what the API, the
  * docs and the tests say of roles is printed from it.
  */
-export const HOLDERS: Readonly<Record<Exclude<Permission, "self" | "audit.read.own" | "request.create" | "instance.admin">, readonly Role[]>> = {
+export const HOLDERS: Readonly<
+  Record<Exclude<Permission, "self" | "audit.read.own" | "request.create" | "instance.admin">, readonly Role[]>
+> = {
   "owner.assign": O,
   "org.manage": OA,
   "member.manage": OA,
@@ -62,7 +64,15 @@ export function permissionsOf(role: string): ReadonlySet<Permission> {
   return TABLE.get(role) ?? NONE;
 }
 
-export const GRANT_ROLES: readonly GrantRole[] = ["contributor", "builder", "operator", "viewer", "auditor", "runner", "service"];
+export const GRANT_ROLES: readonly GrantRole[] = [
+  "contributor",
+  "builder",
+  "operator",
+  "viewer",
+  "auditor",
+  "runner",
+  "service",
+];
 
 export function isGrantRole(role: string): role is GrantRole {
   return (GRANT_ROLES as readonly string[]).includes(role);
@@ -75,5 +85,9 @@ export function orgRoleHolds(role: OrgRole | null, permission: Permission): bool
 
 /** Every role with what it holds, for `GET /v1/roles` and the docs. */
 export function roleTable(): { name: string; permissions: Permission[]; grantable: boolean }[] {
-  return ["owner", "admin", ...GRANT_ROLES].map((name) => ({ name, permissions: [...permissionsOf(name)], grantable: isGrantRole(name) }));
+  return ["owner", "admin", ...GRANT_ROLES].map((name) => ({
+    name,
+    permissions: [...permissionsOf(name)],
+    grantable: isGrantRole(name),
+  }));
 }

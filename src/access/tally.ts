@@ -3,7 +3,16 @@ import type { Call, Id } from "#base";
 import type { Guard } from "./guard.ts";
 
 /** Why a credential was no good. Words of ours, in the event as its reason code. */
-export type UnknownReason = "no_credential" | "unknown_credential" | "sign_in_failed" | "token_unknown" | "unknown_route" | "rate_limited" | "bad_request";
+export type UnknownReason =
+  | "no_credential"
+  | "unknown_credential"
+  | "sign_in_failed"
+  | "token_unknown"
+  | "unknown_route"
+  | "malformed"
+  | "rate_limited"
+  | "overloaded"
+  | "failed";
 
 const MOST_SOURCES = 1_000;
 
@@ -46,7 +55,8 @@ export class Tally {
     const source = this.#counts.size < MOST_SOURCES ? call.address : "others";
     const key = JSON.stringify([chain, reason, source, principal]);
     const known = this.#counts.get(key);
-    if (known === undefined) this.#counts.set(key, { chain, operation: call.operation, reason, source, principal, count: 1 });
+    if (known === undefined)
+      this.#counts.set(key, { chain, operation: call.operation, reason, source, principal, count: 1 });
     else known.count += 1;
   }
 

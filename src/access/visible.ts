@@ -9,16 +9,27 @@ import { orgRoleHolds } from "./roles.ts";
  * Every pair of environment and namespace in which the subject may do this. Namespaces that no grant mentions are decided
  * once per environment, so that 1,500 environments cost 1,500 decisions and a few more.
  */
-export async function scopesOf({ subject, facts }: Known, action: Permission, reader: Reader, now: Date): Promise<ScopeSet> {
-  if (orgRoleHolds(subject.orgRole, action) && !(action === "secret.reveal" && facts.settings.reveal === "nobody")) return { all: true };
-  const [environments, namespaces] = await Promise.all([reader.list("environments", { where: { state: noneOf(["deleted"]) } }), reader.list("namespaces", { where: { state: "active" } })]);
+export async function scopesOf(
+  { subject, facts }: Known,
+  action: Permission,
+  reader: Reader,
+  now: Date,
+): Promise<ScopeSet> {
+  if (orgRoleHolds(subject.orgRole, action) && !(action === "secret.reveal" && facts.settings.reveal === "nobody"))
+    return { all: true };
+  const [environments, namespaces] = await Promise.all([
+    reader.list("environments", { where: { state: noneOf(["deleted"]) } }),
+    reader.list("namespaces", { where: { state: "active" } }),
+  ]);
   const mentioned = new Set(facts.grants.map((grant) => grant.namespaceId).filter((id) => id !== null));
   const groups = new Map<string, { environments: Id<"env">[]; namespaces: readonly Id<"nsp">[] }>();
   for (const environment of environments) {
     const allows = (namespace: (typeof namespaces)[number] | null): boolean =>
       decide(subject, action, { org: subject.org, environment, namespace, workload: null }, facts, now).allowed;
     const unmentioned = allows(null);
-    const allowed = namespaces.filter((namespace) => (mentioned.has(namespace.id) ? allows(namespace) : unmentioned)).map((namespace) => namespace.id);
+    const allowed = namespaces
+      .filter((namespace) => (mentioned.has(namespace.id) ? allows(namespace) : unmentioned))
+      .map((namespace) => namespace.id);
     if (allowed.length === 0) continue;
     const key = allowed.join();
     const group = groups.get(key) ?? { environments: [], namespaces: allowed };
@@ -51,7 +62,10 @@ export async function seenBy(known: Known, action: Permission, reader: Reader, n
   ]);
   const sees = (workload: Row<"workloads">): boolean => {
     const namespace = namespaces.find((one) => one.id === workload.namespaceId) ?? null;
-    return [null, ...environments].some((environment) => decide(subject, action, { org: subject.org, environment, namespace, workload }, facts, now).allowed);
+    return [null, ...environments].some(
+      (environment) =>
+        decide(subject, action, { org: subject.org, environment, namespace, workload }, facts, now).allowed,
+    );
   };
   const hidden = explicit.filter((workload) => !sees(workload)).map((workload) => workload.id);
   const granted = [...explicit, ...named].filter(sees).map((workload) => workload.id);
@@ -62,7 +76,9 @@ export async function seenBy(known: Known, action: Permission, reader: Reader, n
 export function inScopes(scopes: ScopeSet, environment: Id<"env"> | null, namespace: Id<"nsp"> | null): boolean {
   if (scopes.all) return true;
   if (environment === null || namespace === null) return false;
-  return scopes.groups.some((group) => group.environments.includes(environment) && group.namespaces.includes(namespace));
+  return scopes.groups.some(
+    (group) => group.environments.includes(environment) && group.namespaces.includes(namespace),
+  );
 }
 
 /** Namespaces that are in the set in some environment. */

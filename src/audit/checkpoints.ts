@@ -38,7 +38,13 @@ export class Checkpoints {
   #last: { readonly at: Date; readonly events: number } | null = null;
   readonly #onFault: (error: unknown) => void;
 
-  constructor(options: { path: string; facts: Facts; signer: Signer; clock: Clock; onFault: (error: unknown) => void }) {
+  constructor(options: {
+    path: string;
+    facts: Facts;
+    signer: Signer;
+    clock: Clock;
+    onFault: (error: unknown) => void;
+  }) {
     this.path = options.path;
     this.#facts = options.facts;
     this.#signer = options.signer;
@@ -117,17 +123,34 @@ export class Checkpoints {
 
   async #sign(chain: Id<"org">): Promise<void> {
     const reader = this.#facts.of(chain);
-    const [newest] = await reader.list("auditCheckpoints", { where: { slot: 0 }, order: ["size"], descending: true, limit: 1 });
+    const [newest] = await reader.list("auditCheckpoints", {
+      where: { slot: 0 },
+      order: ["size"],
+      descending: true,
+      limit: 1,
+    });
     const frontier = newest === undefined ? new MerkleFrontier() : MerkleFrontier.fromBytes(newest.frontier);
     const before = frontier.size;
     await this.#grow(chain, frontier, Number.MAX_SAFE_INTEGER);
     if (frontier.size === before) return;
     const time = this.#clock.now();
     const root = frontier.root();
-    const text = formatCheckpoint({ origin: this.#origin(chain), size: frontier.size, root, extensions: [`time ${time.toISOString()}`] });
+    const text = formatCheckpoint({
+      origin: this.#origin(chain),
+      size: frontier.size,
+      root,
+      extensions: [`time ${time.toISOString()}`],
+    });
     const note = signNote(text, this.#signer);
     await this.#append(`${JSON.stringify({ chain, note })}\n`);
-    await this.#facts.append(chain, "auditCheckpoints", { slot: 0, size: frontier.size, root, frontier: frontier.toBytes(), time, note });
+    await this.#facts.append(chain, "auditCheckpoints", {
+      slot: 0,
+      size: frontier.size,
+      root,
+      frontier: frontier.toBytes(),
+      time,
+      note,
+    });
     this.#last = { at: time, events: frontier.size };
   }
 
@@ -135,7 +158,11 @@ export class Checkpoints {
     const reader = this.#facts.of(chain);
     while (frontier.size < size) {
       const limit = Math.min(PAGE, size - frontier.size);
-      const events = await reader.list("auditEvents", { where: { slot: 0, seq: above(frontier.size) }, order: ["slot", "seq"], limit });
+      const events = await reader.list("auditEvents", {
+        where: { slot: 0, seq: above(frontier.size) },
+        order: ["slot", "seq"],
+        limit,
+      });
       for (const event of events) frontier.append(leafHash(event.hash));
       if (events.length < limit) return;
     }
@@ -158,8 +185,11 @@ export class Checkpoints {
   }
 
   async #holdAgainst(chain: Id<"org">, note: KeptNote): Promise<void> {
-    const [start] = await this.#facts.of(chain).list("auditCheckpoints", { where: { slot: 0 }, order: ["size"], descending: true, limit: 1 });
-    const frontier = start === undefined || start.size > note.size ? new MerkleFrontier() : MerkleFrontier.fromBytes(start.frontier);
+    const [start] = await this.#facts
+      .of(chain)
+      .list("auditCheckpoints", { where: { slot: 0 }, order: ["size"], descending: true, limit: 1 });
+    const frontier =
+      start === undefined || start.size > note.size ? new MerkleFrontier() : MerkleFrontier.fromBytes(start.frontier);
     await this.#grow(chain, frontier, note.size);
     if (frontier.size === note.size && equal(frontier.root(), note.root)) return;
     throw new VaultError(
@@ -179,7 +209,8 @@ export class Checkpoints {
         yield { chain: parsed.chain, note: note?.origin === this.#origin(parsed.chain) ? note : null };
       }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw new VaultError("store_unavailable", `The checkpoint file ${this.path} cannot be read.`, { cause: error });
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT")
+        throw new VaultError("store_unavailable", `The checkpoint file ${this.path} cannot be read.`, { cause: error });
     } finally {
       stream.destroy();
     }

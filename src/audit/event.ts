@@ -110,7 +110,9 @@ export function writeEvent(entry: Entry, head: ChainHead, now: Date): AuditRow {
 }
 
 /** The columns that questions are asked by: copies of the public part, held against it by verification. */
-export function indexed(part: PublicPart): Pick<AuditRow, "action" | "result" | "actorId" | "targetId" | "environmentId" | "namespaceId" | "workloadId"> {
+export function indexed(
+  part: PublicPart,
+): Pick<AuditRow, "action" | "result" | "actorId" | "targetId" | "environmentId" | "namespaceId" | "workloadId"> {
   return {
     action: part.action,
     result: part.result as AuditRow["result"],

@@ -10,6 +10,15 @@ export type { PrivatePart, PublicPart } from "./event.ts";
 export { Checkpoints } from "./checkpoints.ts";
 export { verifyChain } from "./verify.ts";
 export type { Fault, KeptNote, Verdict } from "./verify.ts";
-export { EMPTY_ROOT, MerkleFrontier, consistencyProof, inclusionProof, leafHash, nodeHash, verifyConsistency, verifyInclusion } from "./merkle.ts";
+export {
+  EMPTY_ROOT,
+  MerkleFrontier,
+  consistencyProof,
+  inclusionProof,
+  leafHash,
+  nodeHash,
+  verifyConsistency,
+  verifyInclusion,
+} from "./merkle.ts";
 export { formatCheckpoint, formatVerifierKey, openNote, parseCheckpoint, parseVerifierKey, signNote } from "./note.ts";
 export type { Checkpoint, Verifier } from "./note.ts";

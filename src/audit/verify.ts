@@ -51,7 +51,11 @@ export async function verifyChain(reader: Reader, kept: readonly KeptNote[], ver
   let time = 0;
   let seq = 0;
   for (;;) {
-    const events = await reader.list("auditEvents", { where: { slot: 0, seq: above(seq) }, order: ["slot", "seq"], limit: PAGE });
+    const events = await reader.list("auditEvents", {
+      where: { slot: 0, seq: above(seq) },
+      order: ["slot", "seq"],
+      limit: PAGE,
+    });
     for (const event of events) {
       const where = `event ${String(event.seq)}`;
       if (event.seq !== seq + 1) fault(where, `the ${String(event.seq - seq - 1)} events before it are missing`);
@@ -61,13 +65,15 @@ export async function verifyChain(reader: Reader, kept: readonly KeptNote[], ver
       seq = event.seq;
       frontier.append(leafHash(event.hash));
       for (const root of expected.get(frontier.size) ?? []) {
-        if (!equal(root, frontier.root())) fault(`checkpoint of ${String(frontier.size)} events`, "the events are not those that were signed");
+        if (!equal(root, frontier.root()))
+          fault(`checkpoint of ${String(frontier.size)} events`, "the events are not those that were signed");
       }
     }
     if (events.length < PAGE) break;
   }
   for (const size of expected.keys()) {
-    if (size > frontier.size) fault(`checkpoint of ${String(size)} events`, `only ${String(frontier.size)} events are left`);
+    if (size > frontier.size)
+      fault(`checkpoint of ${String(size)} events`, `only ${String(frontier.size)} events are left`);
   }
   return { intact: faults.length === 0, events: frontier.size, checkpoints: signed.length, faults };
 }
@@ -75,8 +81,13 @@ export async function verifyChain(reader: Reader, kept: readonly KeptNote[], ver
 function faultsOf(event: Row<"auditEvents">, previous: Buffer, time: number): string[] {
   const found: string[] = [];
   if (!equal(event.previousHash, previous)) found.push("does not follow from the event before it");
-  if (!equal(hashEvent(event.previousHash, event.privateHash, event.public), event.hash)) found.push("its hash is not of its content");
-  if (event.private !== null && event.salt !== null && !equal(hashPrivate(event.salt, event.private), event.privateHash)) {
+  if (!equal(hashEvent(event.previousHash, event.privateHash, event.public), event.hash))
+    found.push("its hash is not of its content");
+  if (
+    event.private !== null &&
+    event.salt !== null &&
+    !equal(hashPrivate(event.salt, event.private), event.privateHash)
+  ) {
     found.push("its private part is not the one that was hashed");
   }
   if (event.time.getTime() < time) found.push("is older than the event before it");
@@ -99,7 +110,11 @@ function parsePublic(text: string): PublicPart | null {
   }
 }
 
-function noteOf(row: Row<"auditCheckpoints">, verifier: Verifier, fault: (where: string, what: string) => void): KeptNote | null {
+function noteOf(
+  row: Row<"auditCheckpoints">,
+  verifier: Verifier,
+  fault: (where: string, what: string) => void,
+): KeptNote | null {
   const where = `checkpoint of ${String(row.size)} events`;
   const note = readNote(row.note, verifier);
   if (note === null) fault(where, "its signature is not ours");
@@ -112,5 +127,7 @@ export function readNote(note: string, verifier: Verifier): KeptNote | null {
   const opened = openNote(note, [verifier]);
   if (opened === null || opened.verifiedBy.length === 0) return null;
   const checkpoint = parseCheckpoint(opened.text);
-  return checkpoint === null ? null : { origin: checkpoint.origin, size: Number(checkpoint.size), root: Buffer.from(checkpoint.root), note };
+  return checkpoint === null
+    ? null
+    : { origin: checkpoint.origin, size: Number(checkpoint.size), root: Buffer.from(checkpoint.root), note };
 }

@@ -48,7 +48,13 @@ export type Actor =
       /** `owner` while the first owner is alone; afterwards only what is the instance's. */
       readonly role: "owner" | "guest";
     }
-  | { readonly type: "token"; readonly call: Call; readonly org: Id<"org">; readonly id: Id<"inj"> | Id<"lea">; readonly minter: Id<"prn"> }
+  | {
+      readonly type: "token";
+      readonly call: Call;
+      readonly org: Id<"org">;
+      readonly id: Id<"inj"> | Id<"lea">;
+      readonly minter: Id<"prn">;
+    }
   | { readonly type: "system"; readonly call: Call; readonly org: Id<"org"> }
   | { readonly type: "anonymous"; readonly call: Call; readonly org: Id<"org"> };
 

@@ -4,30 +4,63 @@
  * that the caller may know.
  */
 export const ERRORS = {
-  bad_request: { title: "The request could not be read", remedy: "Check the syntax of the body, the path and the headers." },
+  bad_request: {
+    title: "The request could not be read",
+    remedy: "Check the syntax of the body, the path and the headers.",
+  },
   invalid_input: { title: "The input is not valid", remedy: "See `faults` for each field that is wrong." },
-  unauthenticated: { title: "No valid credential was given", remedy: "Sign in again (`sallyport login`) or use a service user's token." },
+  unauthenticated: {
+    title: "No valid credential was given",
+    remedy: "Sign in again (`sallyport login`) or use a service user's token.",
+  },
   sign_in_failed: { title: "Login or password is wrong", remedy: "Check the login, the org and the password." },
   token_invalid: { title: "The token is unknown, used, expired or revoked", remedy: "Mint a new injection token." },
-  runner_required: { title: "The token is bound: a runner's credential is needed too", remedy: "Send a runner's token in the Sallyport-Runner header (`--runner-file`)." },
+  runner_required: {
+    title: "The token is bound: a runner's credential is needed too",
+    remedy: "Send a runner's token in the Sallyport-Runner header (`--runner-file`).",
+  },
   forbidden: { title: "Not allowed", remedy: "Ask an admin for a grant that holds the missing permission." },
-  not_found: { title: "There is no such thing, or it is not for you to know", remedy: "Check the name and the org you are signed in to." },
+  not_found: {
+    title: "There is no such thing, or it is not for you to know",
+    remedy: "Check the name and the org you are signed in to.",
+  },
   already_exists: { title: "The name is taken", remedy: "Choose another name, or change the existing thing." },
   conflict: { title: "It was changed at the same time", remedy: "Read it again and repeat the change." },
-  precondition_failed: { title: "The version is not the expected one", remedy: "Read it again and send its version in If-Match." },
-  idempotency_reused: { title: "This Idempotency-Key was used before", remedy: "The first request took effect: see `id`. What it returned once cannot be returned again." },
+  precondition_failed: {
+    title: "The version is not the expected one",
+    remedy: "Read it again and send its version in If-Match.",
+  },
+  idempotency_reused: {
+    title: "This Idempotency-Key was used before",
+    remedy: "The first request took effect: see `id`. What it returned once cannot be returned again.",
+  },
   in_use: { title: "Something still uses it", remedy: "Remove what `usedBy` lists first." },
   disabled: { title: "It is disabled", remedy: "Enable it first." },
   last_owner: { title: "The last owner stays", remedy: "Make somebody else an owner first." },
   limit_reached: { title: "A limit is reached", remedy: "Remove something that is no longer used." },
-  not_deployed: { title: "The workload is not deployed in this environment", remedy: "Deploy a manifest version there (`sallyport deploy`)." },
-  reference_refused: { title: "A variable's reference may not be made", remedy: "See `variables`: each names what is wrong." },
-  launch_refused: { title: "The launch cannot work as things are now", remedy: "See `variables`, or ask whoever deployed the workload." },
-  not_representable: { title: "A value cannot be written in this format", remedy: "Use the JSON format for the variables named." },
+  not_deployed: {
+    title: "The workload is not deployed in this environment",
+    remedy: "Deploy a manifest version there (`sallyport deploy`).",
+  },
+  reference_refused: {
+    title: "A variable's reference may not be made",
+    remedy: "See `variables`: each names what is wrong.",
+  },
+  launch_refused: {
+    title: "The launch cannot work as things are now",
+    remedy: "See `variables`, or ask whoever deployed the workload.",
+  },
+  not_representable: {
+    title: "A value cannot be written in this format",
+    remedy: "Use the JSON format for the variables named.",
+  },
   destroyed: { title: "The value was destroyed", remedy: "Write a new version." },
   method_not_allowed: { title: "The method is not offered here", remedy: "See the Allow header." },
   not_acceptable: { title: "No offered format is accepted", remedy: "Ask for application/json." },
-  unsupported_media_type: { title: "The body must be JSON", remedy: "Send Content-Type: application/json, uncompressed, in UTF-8." },
+  unsupported_media_type: {
+    title: "The body must be JSON",
+    remedy: "Send Content-Type: application/json, uncompressed, in UTF-8.",
+  },
   payload_too_large: { title: "The request is too large", remedy: "A body holds at most 1 MiB, a value 64 KiB." },
   uri_too_long: { title: "The address is too long", remedy: "Shorten the path or the query." },
   headers_too_large: { title: "The headers are too large", remedy: "Headers hold at most 16 KiB together." },
@@ -35,18 +68,48 @@ export const ERRORS = {
   rate_limited: { title: "Too many requests", remedy: "Wait for the time in Retry-After." },
   overloaded: { title: "The vault is busy", remedy: "Try again after the time in Retry-After." },
   sealed: { title: "The vault is sealed", remedy: "It must be unsealed at its machine." },
-  store_unavailable: { title: "The store cannot be written or read", remedy: "Nothing was done. Look at the server's log and /readyz." },
+  store_unavailable: {
+    title: "The store cannot be written or read",
+    remedy: "Nothing was done. Look at the server's log and /readyz.",
+  },
   outcome_unknown: { title: "It is not known whether this took effect", remedy: "Read the state before trying again." },
-  integrity_failed: { title: "A stored row does not prove itself", remedy: "It was refused. Run `sallyport audit verify` and restore from a backup." },
+  integrity_failed: {
+    title: "A stored row does not prove itself",
+    remedy: "It was refused. Run `sallyport audit verify` and restore from a backup.",
+  },
   config_invalid: { title: "A setting is wrong", remedy: "See `faults`: each names the setting and what it takes." },
-  key_file_unsafe: { title: "A key file can be read or replaced by others", remedy: "Make it yours alone: `chown` it to the vault's user, `chmod 600`, no symbolic link." },
-  key_file_invalid: { title: "A key file is not one of this vault", remedy: "Put back the key file that belongs to this database." },
-  key_file_missing: { title: "The database is there, but its key file is not", remedy: "Restore the key file from where you keep its copy; without it the values cannot be read." },
-  folder_in_use: { title: "Another vault uses this data folder", remedy: "Stop the other process, or choose another folder (`--data`)." },
-  schema_unknown: { title: "The database was written by another version or is not a vault's", remedy: "Start the version that wrote it, or choose another folder (`--data`)." },
-  database_rolled_back: { title: "The database is older than its last checkpoint", remedy: "Put back the newest database. A backup restored on purpose has to be accepted at the machine." },
-  address_in_use: { title: "The address to listen on is taken", remedy: "Stop what listens there, or choose another (`--listen`)." },
-  unreachable: { title: "The vault does not answer", remedy: "Check that it runs (`sallyport up`) and the address (`--address`)." },
+  key_file_unsafe: {
+    title: "A key file can be read or replaced by others",
+    remedy: "Make it yours alone: `chown` it to the vault's user, `chmod 600`, no symbolic link.",
+  },
+  key_file_invalid: {
+    title: "A key file is not one of this vault",
+    remedy: "Put back the key file that belongs to this database.",
+  },
+  key_file_missing: {
+    title: "The database is there, but its key file is not",
+    remedy: "Restore the key file from where you keep its copy; without it the values cannot be read.",
+  },
+  folder_in_use: {
+    title: "Another vault uses this data folder",
+    remedy: "Stop the other process, or choose another folder (`--data`).",
+  },
+  schema_unknown: {
+    title: "The database was written by another version or is not a vault's",
+    remedy: "Start the version that wrote it, or choose another folder (`--data`).",
+  },
+  database_rolled_back: {
+    title: "The database is older than its last checkpoint",
+    remedy: "Put back the newest database. A backup restored on purpose has to be accepted at the machine.",
+  },
+  address_in_use: {
+    title: "The address to listen on is taken",
+    remedy: "Stop what listens there, or choose another (`--listen`).",
+  },
+  unreachable: {
+    title: "The vault does not answer",
+    remedy: "Check that it runs (`sallyport up`) and the address (`--address`).",
+  },
   internal: { title: "The vault failed", remedy: "Report the request id to whoever runs the vault." },
 } as const;
 

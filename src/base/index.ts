@@ -8,11 +8,28 @@ export { ERRORS, VaultError, isVaultError } from "./error.ts";
 export type { ErrorCode, ErrorDetail } from "./error.ts";
 export { INSTANCE, ID_PREFIXES, bytesToId, idToBytes, isId, makeId, parseId } from "./id.ts";
 export type { Id, IdPrefix, IdSource } from "./id.ts";
-export { DANGEROUS_VARIABLE, NAME, LOGIN, RESERVED_NAMES, SECRET_NAME, VARIABLE_NAME, isDangerousVariable } from "./name.ts";
+export {
+  DANGEROUS_VARIABLE,
+  NAME,
+  LOGIN,
+  RESERVED_NAMES,
+  SECRET_NAME,
+  VARIABLE_NAME,
+  isDangerousVariable,
+} from "./name.ts";
 export { PERMISSIONS } from "./permission.ts";
 export type { Permission } from "./permission.ts";
 export { Call } from "./authority.ts";
-export type { Actor, EventChange, EventDraft, EventTarget, OrgRole, Outcome, Permit, ServiceKind } from "./authority.ts";
+export type {
+  Actor,
+  EventChange,
+  EventDraft,
+  EventTarget,
+  OrgRole,
+  Outcome,
+  Permit,
+  ServiceKind,
+} from "./authority.ts";
 export { Redacted } from "./redacted.ts";
 export { decodeBase32, encodeBase32 } from "./base32.ts";
 export { DAY, HOUR, MINUTE, SECOND, formatDuration, parseDuration, systemClock } from "./time.ts";

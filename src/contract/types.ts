@@ -3,8 +3,10 @@ import type { OperationId } from "./catalog.ts";
 import type { WIRE } from "./wire.ts";
 
 type W = typeof WIRE;
-type Part<Id extends OperationId, K extends string> = W[Id] extends Record<K, infer S extends z.ZodType> ? z.infer<S> : undefined;
-type Given<Id extends OperationId, K extends string> = W[Id] extends Record<K, infer S extends z.ZodType> ? z.input<S> : undefined;
+type Part<Id extends OperationId, K extends string> =
+  W[Id] extends Record<K, infer S extends z.ZodType> ? z.infer<S> : undefined;
+type Given<Id extends OperationId, K extends string> =
+  W[Id] extends Record<K, infer S extends z.ZodType> ? z.input<S> : undefined;
 
 /** The parts of an operation's request as the server has parsed them. */
 export type Params<Id extends OperationId> = Part<Id, "params">;

@@ -17,5 +17,7 @@ export { STATUS } from "./problem.ts";
 export type { Problem } from "./problem.ts";
 export { Reply } from "./reply.ts";
 export type { ReplyOptions } from "./reply.ts";
+export { routes } from "./routes/index.ts";
+export type { Rooms } from "./routes/rooms.ts";
 export { listen } from "./server.ts";
 export type { HttpServers, ListenOptions } from "./server.ts";

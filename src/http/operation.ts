@@ -135,6 +135,8 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
         body: wire.body && parse(wire.body, await readBody(request, response), "body"),
         // The types are read from the same schemas.
       } as unknown as Request<Id>;
+      // The exchange repeats by a rule of its own; elsewhere the store tells a repeat.
+      if (entry.auth === "actor") call.idempotencyKey = input.headers.idempotencyKey ?? null;
       handed = true;
       const encoded = encode(await handler(input));
       await conclude(call);

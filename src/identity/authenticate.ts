@@ -63,13 +63,31 @@ export class Authenticator {
     const session = await reader.get("sessions", { id: tokenId(token as ParsedToken<"ses">) });
     if (session === null || !equal(session.digest, token.digest)) return null;
     const now = this.#clock.now();
-    const alive = session.state === "active" && session.expiresAt > now && now.getTime() - session.lastSeenAt.getTime() < SESSION_IDLE_MS;
+    const alive =
+      session.state === "active" &&
+      session.expiresAt > now &&
+      now.getTime() - session.lastSeenAt.getTime() < SESSION_IDLE_MS;
     const user = alive ? await reader.get("principals", { id: session.principalId }) : null;
-    if (user?.state !== "active" || user.type !== "user" || user.orgRole === null || user.securityVersion !== session.securityVersion) return null;
+    if (
+      user?.state !== "active" ||
+      user.type !== "user" ||
+      user.orgRole === null ||
+      user.securityVersion !== session.securityVersion
+    )
+      return null;
     if (now.getTime() - session.lastSeenAt.getTime() >= SEEN_EVERY_MS) {
       await this.#facts.touch(token.org, "sessions", { id: session.id }, { lastSeenAt: now });
     }
-    return { type: "user", call, org: token.org, id: user.id, name: user.name, role: user.orgRole, instanceAdmin: user.instanceAdmin, session: session.id };
+    return {
+      type: "user",
+      call,
+      org: token.org,
+      id: user.id,
+      name: user.name,
+      role: user.orgRole,
+      instanceAdmin: user.instanceAdmin,
+      session: session.id,
+    };
   }
 
   async #service(call: Call, token: ParsedToken): Promise<Extract<Actor, { type: "service" }> | null> {
@@ -78,24 +96,54 @@ export class Authenticator {
     const credential = await reader.get("credentials", { id: tokenId(token as ParsedToken<"svc">) });
     if (credential === null || credential.kind !== "token" || !equal(credential.verifier, token.digest)) return null;
     const now = this.#clock.now();
-    const alive = credential.state === "active" && (credential.expiresAt === null || credential.expiresAt > now) && addressAllowed(credential.cidrs, call.address);
+    const alive =
+      credential.state === "active" &&
+      (credential.expiresAt === null || credential.expiresAt > now) &&
+      addressAllowed(credential.cidrs, call.address);
     const principal = alive ? await reader.get("principals", { id: credential.principalId }) : null;
     if (principal?.state !== "active" || principal.type !== "service" || principal.kind === null) return null;
     if (now.getTime() - (credential.lastUsedAt?.getTime() ?? 0) >= SEEN_EVERY_MS) {
-      await this.#facts.touch(token.org, "credentials", { id: credential.id }, { lastUsedAt: now, lastUsedFrom: call.address });
+      await this.#facts.touch(
+        token.org,
+        "credentials",
+        { id: credential.id },
+        { lastUsedAt: now, lastUsedFrom: call.address },
+      );
     }
-    return { type: "service", call, org: token.org, id: principal.id, name: principal.name, role: principal.kind, credential: credential.id };
+    return {
+      type: "service",
+      call,
+      org: token.org,
+      id: principal.id,
+      name: principal.name,
+      role: principal.kind,
+      credential: credential.id,
+    };
   }
 
   /** The first owner, for as long as the vault is one person's; afterwards the machine, which holds the instance alone. */
   async #machine(call: Call): Promise<Actor | null> {
     const [org, ...others] = await this.#facts.of(INSTANCE).list("orgs", { order: ["id"], limit: 2 });
     if (org === undefined) return null;
-    const users = await this.#facts.of(org.id).list("principals", { where: { type: "user", state: noneOf(["deleted"]) }, order: ["id"], limit: 2 });
+    const users = await this.#facts
+      .of(org.id)
+      .list("principals", { where: { type: "user", state: noneOf(["deleted"]) }, order: ["id"], limit: 2 });
     const owner: Row<"principals"> | undefined = users[0];
     if (owner === undefined) return null;
-    const alone = others.length === 0 && users.length === 1 && owner.orgRole === "owner" && owner.state !== "disabled" && this.#reach.loopbackOnly;
-    return { type: "machine", call, org: org.id, id: owner.id, name: alone ? owner.name : "machine", role: alone ? "owner" : "guest" };
+    const alone =
+      others.length === 0 &&
+      users.length === 1 &&
+      owner.orgRole === "owner" &&
+      owner.state !== "disabled" &&
+      this.#reach.loopbackOnly;
+    return {
+      type: "machine",
+      call,
+      org: org.id,
+      id: owner.id,
+      name: alone ? owner.name : "machine",
+      role: alone ? "owner" : "guest",
+    };
   }
 
   async #orgIsActive(org: Id<"org">): Promise<boolean> {

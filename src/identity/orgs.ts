@@ -51,8 +51,17 @@ export class Orgs {
   async #found(permit: Permit, slug: string, login: string, instanceAdmin: boolean): Promise<FoundedOrg> {
     const now = this.#store.now();
     const change = new Change();
-    const { user, credential, token, expiresAt } = newUser(this.#ids, permit.org, { login, role: "owner", instanceAdmin }, now);
-    const keys = await foundOrg(change, { id: permit.org, slug, owner: user.id }, { keyring: this.#keyring, ids: this.#ids, now });
+    const { user, credential, token, expiresAt } = newUser(
+      this.#ids,
+      permit.org,
+      { login, role: "owner", instanceAdmin },
+      now,
+    );
+    const keys = await foundOrg(
+      change,
+      { id: permit.org, slug, owner: user.id },
+      { keyring: this.#keyring, ids: this.#ids, now },
+    );
     change.insert("principals", user).insert("credentials", credential);
     await this.#store.commit(permit, change, {
       result: "success",
@@ -60,6 +69,11 @@ export class Orgs {
       changes: [{ field: "owner", before: null, after: login }],
     });
     this.#keyring.adopt(keys);
-    return { org: { id: permit.org, slug, state: "active", createdAt: now }, owner: login, setUpToken: token, expiresAt };
+    return {
+      org: { id: permit.org, slug, state: "active", createdAt: now },
+      owner: login,
+      setUpToken: token,
+      expiresAt,
+    };
   }
 }

@@ -33,7 +33,10 @@ export class ServiceUsers {
   }
 
   /** Throws `already_exists` when a user or service user has the name. */
-  async create(actor: Actor, settings: TokenSettings & { name: string; kind: ServiceKind; description?: string | undefined }): Promise<IssuedToken & { principal: Row<"principals"> }> {
+  async create(
+    actor: Actor,
+    settings: TokenSettings & { name: string; kind: ServiceKind; description?: string | undefined },
+  ): Promise<IssuedToken & { principal: Row<"principals"> }> {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const now = this.#store.now();
     const principal: NewRow<"principals"> = {
@@ -62,21 +65,44 @@ export class ServiceUsers {
 
   async list(actor: Actor, page: PageRequest): Promise<Page<Row<"principals">>> {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
-    return listPage(this.#store.read(permit), "principals", { where: { type: "service", state: noneOf(["deleted"]) }, order: ["name"] }, page);
+    return listPage(
+      this.#store.read(permit),
+      "principals",
+      { where: { type: "service", state: noneOf(["deleted"]) }, order: ["name"] },
+      page,
+    );
   }
 
   /** With its tokens' metadata; a token's text is never shown again. */
-  async get(actor: Actor, name: string): Promise<{ principal: Row<"principals">; tokens: readonly Row<"credentials">[] }> {
+  async get(
+    actor: Actor,
+    name: string,
+  ): Promise<{ principal: Row<"principals">; tokens: readonly Row<"credentials">[] }> {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const reader = this.#store.read(permit);
     const principal = await serviceNamed(reader, name);
-    return { principal, tokens: await reader.list("credentials", { where: { principalId: principal.id, kind: "token", state: "active" }, order: ["id"] }) };
+    return {
+      principal,
+      tokens: await reader.list("credentials", {
+        where: { principalId: principal.id, kind: "token", state: "active" },
+        order: ["id"],
+      }),
+    };
   }
 
-  async update(actor: Actor, name: string, update: { state?: "active" | "disabled" | undefined; description?: string | undefined }): Promise<Row<"principals">> {
+  async update(
+    actor: Actor,
+    name: string,
+    update: { state?: "active" | "disabled" | undefined; description?: string | undefined },
+  ): Promise<Row<"principals">> {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const before = await serviceNamed(this.#store.read(permit), name);
-    const after = { ...before, state: update.state ?? before.state, description: update.description ?? before.description, securityVersion: before.securityVersion + 1 };
+    const after = {
+      ...before,
+      state: update.state ?? before.state,
+      description: update.description ?? before.description,
+      securityVersion: before.securityVersion + 1,
+    };
     await this.#store.commit(permit, new Change().replace("principals", before, after).raiseEpoch(), {
       result: "success",
       target: { type: "principal", id: before.id, name },
@@ -90,9 +116,14 @@ export class ServiceUsers {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const reader = this.#store.read(permit);
     const principal = await serviceNamed(reader, name);
-    const change = new Change().replace("principals", principal, { state: "deleted", securityVersion: principal.securityVersion + 1 }).raiseEpoch();
+    const change = new Change()
+      .replace("principals", principal, { state: "deleted", securityVersion: principal.securityVersion + 1 })
+      .raiseEpoch();
     await endCredentials(reader, change, principal.id);
-    await this.#store.commit(permit, change, { result: "success", target: { type: "principal", id: principal.id, name } });
+    await this.#store.commit(permit, change, {
+      result: "success",
+      target: { type: "principal", id: principal.id, name },
+    });
   }
 
   async createToken(actor: Actor, name: string, settings: TokenSettings): Promise<IssuedToken> {
@@ -110,7 +141,12 @@ export class ServiceUsers {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const reader = this.#store.read(permit);
     const principal = await serviceNamed(reader, name);
-    const credential = await reader.get("credentials", { id, principalId: principal.id, kind: "token", state: "active" });
+    const credential = await reader.get("credentials", {
+      id,
+      principalId: principal.id,
+      kind: "token",
+      state: "active",
+    });
     if (credential === null) throw new VaultError("not_found");
     await this.#store.commit(permit, new Change().replace("credentials", credential, { state: "ended" }).raiseEpoch(), {
       result: "success",
@@ -120,7 +156,9 @@ export class ServiceUsers {
 
   #issue(org: Id<"org">, principal: Id<"prn">, settings: TokenSettings, now: Date): IssuedToken {
     if (settings.expiresAt !== undefined && settings.expiresAt <= now) {
-      throw new VaultError("invalid_input", undefined, { detail: { faults: [{ field: "expiresAt", message: "must be in the future" }] } });
+      throw new VaultError("invalid_input", undefined, {
+        detail: { faults: [{ field: "expiresAt", message: "must be in the future" }] },
+      });
     }
     const id = this.#ids.next("crd");
     const { text, digest } = generateToken("svc", org, id);

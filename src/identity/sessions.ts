@@ -16,7 +16,13 @@ export interface SignedIn {
 }
 
 /** A session for a user, as a row to insert and the token that is its other half. */
-export function newSession(ids: IdSource, org: Id<"org">, user: Pick<Row<"principals">, "id" | "securityVersion">, address: string | null, now: Date): { row: NewRow<"sessions">; token: Redacted<string> } {
+export function newSession(
+  ids: IdSource,
+  org: Id<"org">,
+  user: Pick<Row<"principals">, "id" | "securityVersion">,
+  address: string | null,
+  now: Date,
+): { row: NewRow<"sessions">; token: Redacted<string> } {
   const id = ids.next("ses");
   const { text, digest } = generateToken("ses", org, id);
   const row: NewRow<"sessions"> = {
@@ -33,7 +39,9 @@ export function newSession(ids: IdSource, org: Id<"org">, user: Pick<Row<"princi
   return { row, token: text };
 }
 
-export type SessionView = Pick<Row<"sessions">, "id" | "createdAt" | "lastSeenAt" | "expiresAt" | "address"> & { readonly current: boolean };
+export type SessionView = Pick<Row<"sessions">, "id" | "createdAt" | "lastSeenAt" | "expiresAt" | "address"> & {
+  readonly current: boolean;
+};
 
 /** One's own sessions. */
 export class Sessions {
@@ -51,11 +59,21 @@ export class Sessions {
     const reader = this.#store.read(permit);
     const [user, rows] = await Promise.all([
       reader.get("principals", { id: actor.id }),
-      reader.list("sessions", { where: { principalId: actor.id, state: "active" }, order: ["id"], descending: true, limit: 100 }),
+      reader.list("sessions", {
+        where: { principalId: actor.id, state: "active" },
+        order: ["id"],
+        descending: true,
+        limit: 100,
+      }),
     ]);
     const now = this.#store.now();
     return rows
-      .filter((row) => row.expiresAt > now && now.getTime() - row.lastSeenAt.getTime() < SESSION_IDLE_MS && row.securityVersion === user?.securityVersion)
+      .filter(
+        (row) =>
+          row.expiresAt > now &&
+          now.getTime() - row.lastSeenAt.getTime() < SESSION_IDLE_MS &&
+          row.securityVersion === user?.securityVersion,
+      )
       .map((row) => ({ ...row, current: row.id === actor.session }));
   }
 
@@ -70,8 +88,14 @@ export class Sessions {
 
   async end(actor: Actor, id: Id<"ses">): Promise<void> {
     const permit = await this.#guard.require(actor, "self", { on: "self" });
-    const session = actor.type === "user" ? await this.#store.read(permit).get("sessions", { id, principalId: actor.id, state: "active" }) : null;
+    const session =
+      actor.type === "user"
+        ? await this.#store.read(permit).get("sessions", { id, principalId: actor.id, state: "active" })
+        : null;
     if (session === null) throw new VaultError("not_found");
-    await this.#store.commit(permit, new Change().replace("sessions", session, { state: "ended" }), { result: "success", target: { type: "session", id, name: null } });
+    await this.#store.commit(permit, new Change().replace("sessions", session, { state: "ended" }), {
+      result: "success",
+      target: { type: "session", id, name: null },
+    });
   }
 }

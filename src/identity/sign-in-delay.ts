@@ -22,8 +22,12 @@ export class SignInDelay {
   check(key: string): void {
     const failed = this.#failures.get(key);
     if (failed === undefined || failed.count < FREE_TRIES) return;
-    const wait = Math.min(SECOND * 2 ** (failed.count - FREE_TRIES), LONGEST_MS) - (this.#clock.now().getTime() - failed.last);
-    if (wait > 0) throw new VaultError("rate_limited", "Too many failed sign-ins for this name from here.", { detail: { retryAfterSeconds: Math.ceil(wait / SECOND) } });
+    const wait =
+      Math.min(SECOND * 2 ** (failed.count - FREE_TRIES), LONGEST_MS) - (this.#clock.now().getTime() - failed.last);
+    if (wait > 0)
+      throw new VaultError("rate_limited", "Too many failed sign-ins for this name from here.", {
+        detail: { retryAfterSeconds: Math.ceil(wait / SECOND) },
+      });
   }
 
   failed(key: string): void {

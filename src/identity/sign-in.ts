@@ -1,5 +1,5 @@
 import { INSTANCE, Redacted, VaultError } from "#base";
-import type { Actor, Call, Id, IdSource } from "#base";
+import type { Actor, Call, Id, IdSource, Permit } from "#base";
 import { checkPassword, equal, parseToken, tokenId } from "#crypto";
 import type { ParsedToken, PasswordHasher } from "#crypto";
 import { Change, noneOf } from "#storage";
@@ -30,13 +30,19 @@ export class SignIn {
   }
 
   /** Throws `sign_in_failed`, `rate_limited`, `overloaded`. Without an org, the only one is meant. */
-  async signIn(call: Call, request: { org?: string | undefined; login: string; password: Redacted<string> }): Promise<SignedIn> {
-    const { facts, hasher, tally } = this.#parts;
+  async signIn(
+    call: Call,
+    request: { org?: string | undefined; login: string; password: Redacted<string> },
+  ): Promise<SignedIn> {
+    const { facts, guard, hasher, tally } = this.#parts;
     const login = request.login.normalize("NFC").trim().toLowerCase();
     const key = JSON.stringify([request.org ?? "", login, call.address]);
-    this.#delay.check(key);
     const org = await this.#org(request.org);
-    const user = org === null ? null : await facts.of(org.id).get("principals", { name: login, type: "user", state: noneOf(["deleted"]) });
+    this.#mustWait(call, key, org);
+    const user =
+      org === null
+        ? null
+        : await facts.of(org.id).get("principals", { name: login, type: "user", state: noneOf(["deleted"]) });
     const credential = org === null || user === null ? null : await passwordOf(facts.of(org.id), user.id);
     const right = await hasher.verify(credential?.verifier.toString() ?? null, request.password);
     if (!right || org === null || user?.state !== "active" || credential === null) {
@@ -50,27 +56,41 @@ export class SignIn {
     if (hasher.needsRehash(phc)) {
       change.replace("credentials", credential, { verifier: Buffer.from(await hasher.hash(request.password)) });
     }
-    return this.#open(call, org, user, change, "the password");
+    return this.#open(guard.public({ type: "anonymous", call, org: org.id }, "the password"), org, user, change);
   }
 
   /** A set-up credential is used once: it sets the password, makes the user active, and signs in. */
   async setUp(call: Call, token: Redacted<string> | null, password: Redacted<string>): Promise<SignedIn> {
-    const { facts, hasher, store, tally } = this.#parts;
+    const { facts, guard, hasher, store, tally } = this.#parts;
     const parsed = token === null ? null : parseToken(token.reveal());
-    const org = parsed?.kind === "set" ? await facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
-    const credential = parsed === null || org === null ? null : await facts.of(org.id).get("credentials", { id: tokenId(parsed as ParsedToken<"set">), kind: "set-up" });
-    const good = parsed !== null && credential !== null && equal(credential.verifier, parsed.digest) && credential.state === "active" && credential.expiresAt !== null && credential.expiresAt > store.now();
+    const org =
+      parsed?.kind === "set" ? await facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
+    const credential =
+      parsed === null || org === null
+        ? null
+        : await facts.of(org.id).get("credentials", { id: tokenId(parsed as ParsedToken<"set">), kind: "set-up" });
+    const good =
+      parsed !== null &&
+      credential !== null &&
+      equal(credential.verifier, parsed.digest) &&
+      credential.state === "active" &&
+      credential.expiresAt !== null &&
+      credential.expiresAt > store.now();
     const user = good && org !== null ? await facts.of(org.id).get("principals", { id: credential.principalId }) : null;
     if (!good || org === null || user === null || user.state === "disabled" || user.state === "deleted") {
       tally.count(call, "unknown_credential", org?.id ?? INSTANCE, user?.id ?? null);
-      throw new VaultError("token_invalid", "The set-up credential is unknown, used or expired: ask an admin for a new one.");
+      throw new VaultError(
+        "token_invalid",
+        "The set-up credential is unknown, used or expired: ask an admin for a new one.",
+      );
     }
+    const permit = guard.public({ type: "anonymous", call, org: org.id }, "the set-up credential");
     refuseWeak(password);
     const change = new Change().replace("credentials", credential, { state: "ended" }, "token_invalid");
     const after = { ...user, state: "active" as const, securityVersion: user.securityVersion + 1 };
     change.replace("principals", user, after);
     await this.#setPassword(facts.of(org.id), change, user.id, await hasher.hash(password));
-    return this.#open(call, org, after, change.raiseEpoch(), "the set-up credential");
+    return this.#open(permit, org, after, change.raiseEpoch());
   }
 
   /** Changes one's own password; every other session ends. Throws `sign_in_failed` when the current one is wrong. */
@@ -82,7 +102,11 @@ export class SignIn {
     const credential = user === null ? null : await passwordOf(reader, user.id);
     const key = JSON.stringify([actor.org, user?.name ?? "", actor.call.address]);
     this.#delay.check(key);
-    if (!(await hasher.verify(credential?.verifier.toString() ?? null, current)) || user === null || actor.type !== "user") {
+    if (
+      !(await hasher.verify(credential?.verifier.toString() ?? null, current)) ||
+      user === null ||
+      actor.type !== "user"
+    ) {
       this.#delay.failed(key);
       throw new VaultError("sign_in_failed", "The current password is wrong.");
     }
@@ -92,21 +116,45 @@ export class SignIn {
     await this.#setPassword(reader, change, user.id, await hasher.hash(password));
     const session = actor.session === null ? null : await reader.get("sessions", { id: actor.session });
     if (session !== null) change.replace("sessions", session, { securityVersion });
-    await store.commit(permit, change, { result: "success", target: { type: "principal", id: user.id, name: user.name } });
+    await store.commit(permit, change, {
+      result: "success",
+      target: { type: "principal", id: user.id, name: user.name },
+    });
   }
 
   async #setPassword(reader: Reader, change: Change, user: Id<"prn">, phc: string): Promise<void> {
     const old = await passwordOf(reader, user);
     if (old !== null) change.replace("credentials", old, { state: "ended" });
-    change.insert("credentials", newCredential({ id: this.#parts.ids.next("crd"), principalId: user, kind: "password", subject: user, verifier: Buffer.from(phc), createdAt: this.#parts.store.now() }));
+    change.insert(
+      "credentials",
+      newCredential({
+        id: this.#parts.ids.next("crd"),
+        principalId: user,
+        kind: "password",
+        subject: user,
+        verifier: Buffer.from(phc),
+        createdAt: this.#parts.store.now(),
+      }),
+    );
   }
 
-  async #open(call: Call, org: Row<"orgs">, user: Row<"principals">, change: Change, because: string): Promise<SignedIn> {
-    const { guard, ids, store, facts } = this.#parts;
-    const permit = guard.public({ type: "anonymous", call, org: org.id }, because);
+  #mustWait(call: Call, key: string, org: Row<"orgs"> | null): void {
+    try {
+      this.#delay.check(key);
+    } catch (error) {
+      this.#parts.tally.count(call, "rate_limited", org?.id ?? INSTANCE);
+      throw error;
+    }
+  }
+
+  async #open(permit: Permit, org: Row<"orgs">, user: Row<"principals">, change: Change): Promise<SignedIn> {
+    const { ids, store, facts } = this.#parts;
     const now = store.now();
-    const { row, token } = newSession(ids, org.id, user, call.address, now);
-    await store.commit(permit, change.insert("sessions", row), { result: "success", target: { type: "principal", id: user.id, name: user.name } });
+    const { row, token } = newSession(ids, org.id, user, permit.actor.call.address, now);
+    await store.commit(permit, change.insert("sessions", row), {
+      result: "success",
+      target: { type: "principal", id: user.id, name: user.name },
+    });
     await facts.touch(org.id, "principals", { id: user.id }, { lastSignInAt: now });
     return { token, expiresAt: row.expiresAt, idleSeconds: SESSION_IDLE_MS / 1000, org: org.slug, login: user.name };
   }
@@ -125,12 +173,23 @@ function passwordOf(reader: Reader, user: Id<"prn">): Promise<Row<"credentials">
 
 function refuseWeak(password: Redacted<string>): void {
   const weakness = checkPassword(password.reveal());
-  if (weakness !== null) throw new VaultError("invalid_input", weakness, { detail: { faults: [{ field: "password", message: weakness }] } });
+  if (weakness !== null)
+    throw new VaultError("invalid_input", weakness, { detail: { faults: [{ field: "password", message: weakness }] } });
 }
 
 /** A credential's row with what most kinds leave empty. */
 export function newCredential(
-  fields: Pick<NewRow<"credentials">, "id" | "principalId" | "kind" | "subject" | "verifier" | "createdAt"> & Partial<NewRow<"credentials">>,
+  fields: Pick<NewRow<"credentials">, "id" | "principalId" | "kind" | "subject" | "verifier" | "createdAt"> &
+    Partial<NewRow<"credentials">>,
 ): NewRow<"credentials"> {
-  return { issuer: "sallyport", note: "", state: "active", cidrs: [], expiresAt: null, lastUsedAt: null, lastUsedFrom: null, ...fields };
+  return {
+    issuer: "sallyport",
+    note: "",
+    state: "active",
+    cidrs: [],
+    expiresAt: null,
+    lastUsedAt: null,
+    lastUsedFrom: null,
+    ...fields,
+  };
 }

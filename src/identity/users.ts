@@ -38,12 +38,29 @@ export function newUser(
   return { user, ...newSetUp(ids, org, user.id, now) };
 }
 
-function newSetUp(ids: IdSource, org: Id<"org">, user: Id<"prn">, now: Date): { credential: NewRow<"credentials">; token: Redacted<string>; expiresAt: Date } {
+function newSetUp(
+  ids: IdSource,
+  org: Id<"org">,
+  user: Id<"prn">,
+  now: Date,
+): { credential: NewRow<"credentials">; token: Redacted<string>; expiresAt: Date } {
   const id = ids.next("crd");
   const { text, digest } = generateToken("set", org, id);
   const expiresAt = new Date(now.getTime() + SET_UP_MS);
   // The subject is the user: of two invitations only the newest stands.
-  return { credential: newCredential({ id, principalId: user, kind: "set-up", subject: user, verifier: digest, createdAt: now, expiresAt }), token: text, expiresAt };
+  return {
+    credential: newCredential({
+      id,
+      principalId: user,
+      kind: "set-up",
+      subject: user,
+      verifier: digest,
+      createdAt: now,
+      expiresAt,
+    }),
+    token: text,
+    expiresAt,
+  };
 }
 
 /** Users: people with exactly one org role. What is done to an owner takes an owner. */
@@ -74,7 +91,12 @@ export class Users {
 
   async list(actor: Actor, page: PageRequest): Promise<Page<Row<"principals">>> {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
-    return listPage(this.#store.read(permit), "principals", { where: { type: "user", state: noneOf(["deleted"]) }, order: ["name"] }, page);
+    return listPage(
+      this.#store.read(permit),
+      "principals",
+      { where: { type: "user", state: noneOf(["deleted"]) }, order: ["name"] },
+      page,
+    );
   }
 
   async get(actor: Actor, login: string): Promise<Row<"principals">> {
@@ -83,15 +105,26 @@ export class Users {
   }
 
   /** The user's sessions end. Throws `last_owner`. */
-  async update(actor: Actor, login: string, update: { role?: OrgRole | undefined; state?: "active" | "disabled" | undefined }): Promise<Row<"principals">> {
+  async update(
+    actor: Actor,
+    login: string,
+    update: { role?: OrgRole | undefined; state?: "active" | "disabled" | undefined },
+  ): Promise<Row<"principals">> {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const reader = this.#store.read(permit);
     const before = await userNamed(reader, login);
     if (before.orgRole === "owner" || update.role === "owner") await this.#mustAssignOwners(actor);
-    if (before.state === "invited" && update.state === "active") throw new VaultError("invalid_input", "An invited user becomes active by setting a password.");
-    const after = { ...before, orgRole: update.role ?? before.orgRole, state: update.state ?? before.state, securityVersion: before.securityVersion + 1 };
+    if (before.state === "invited" && update.state === "active")
+      throw new VaultError("invalid_input", "An invited user becomes active by setting a password.");
+    const after = {
+      ...before,
+      orgRole: update.role ?? before.orgRole,
+      state: update.state ?? before.state,
+      securityVersion: before.securityVersion + 1,
+    };
     const change = new Change().replace("principals", before, after).raiseEpoch();
-    if (before.orgRole === "owner" && (after.orgRole !== "owner" || after.state === "disabled")) await keepAnOwner(reader, change);
+    if (before.orgRole === "owner" && (after.orgRole !== "owner" || after.state === "disabled"))
+      await keepAnOwner(reader, change);
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "principal", id: before.id, name: login },
@@ -110,7 +143,10 @@ export class Users {
     const change = new Change();
     const old = await reader.get("credentials", { principalId: user.id, kind: "set-up", state: "active" });
     if (old !== null) change.replace("credentials", old, { state: "ended" });
-    await this.#store.commit(permit, change.insert("credentials", credential), { result: "success", target: { type: "principal", id: user.id, name: login } });
+    await this.#store.commit(permit, change.insert("credentials", credential), {
+      result: "success",
+      target: { type: "principal", id: user.id, name: login },
+    });
     return { user, setUpToken: token, expiresAt };
   }
 
@@ -120,15 +156,25 @@ export class Users {
     const reader = this.#store.read(permit);
     const user = await userNamed(reader, login);
     if (user.orgRole === "owner") await this.#mustAssignOwners(actor);
-    const change = new Change().replace("principals", user, { state: "deleted", securityVersion: user.securityVersion + 1 }).raiseEpoch();
+    const change = new Change()
+      .replace("principals", user, { state: "deleted", securityVersion: user.securityVersion + 1 })
+      .raiseEpoch();
     if (user.orgRole === "owner") await keepAnOwner(reader, change);
     await endCredentials(reader, change, user.id);
-    await this.#store.commit(permit, change, { result: "success", target: { type: "principal", id: user.id, name: login } });
+    await this.#store.commit(permit, change, {
+      result: "success",
+      target: { type: "principal", id: user.id, name: login },
+    });
   }
 
   async #mustAssignOwners(actor: Actor): Promise<void> {
-    const { allowed } = await this.#guard.weigh(actor, "owner.assign", { environment: null, namespace: null, workload: null });
-    if (!allowed) throw new VaultError("forbidden", undefined, { detail: { missing: { permission: "owner.assign", on: "org" } } });
+    const { allowed } = await this.#guard.weigh(actor, "owner.assign", {
+      environment: null,
+      namespace: null,
+      workload: null,
+    });
+    if (!allowed)
+      throw new VaultError("forbidden", undefined, { detail: { missing: { permission: "owner.assign", on: "org" } } });
   }
 }
 

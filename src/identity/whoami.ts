@@ -1,11 +1,11 @@
 import { INSTANCE, VaultError } from "#base";
-import type { Actor } from "#base";
+import type { Actor, Id } from "#base";
 import type { Store } from "#storage";
 import type { Grants, GrantView, Guard } from "#access";
 
 export interface WhoAmI {
   readonly type: "user" | "service" | "machine";
-  readonly id: string;
+  readonly id: Id<"prn">;
   readonly name: string;
   readonly role: string;
   readonly org: string;
@@ -14,7 +14,10 @@ export interface WhoAmI {
 }
 
 /** Who the caller is, and what was granted. */
-export async function whoAmI(actor: Actor, { guard, store, grants }: { guard: Guard; store: Store; grants: Grants }): Promise<WhoAmI> {
+export async function whoAmI(
+  actor: Actor,
+  { guard, store, grants }: { guard: Guard; store: Store; grants: Grants },
+): Promise<WhoAmI> {
   const permit = await guard.require(actor, "self", { on: "self" });
   if (!("name" in actor)) throw new VaultError("internal");
   const reader = store.read(permit);

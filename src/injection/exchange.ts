@@ -105,7 +105,10 @@ export class Exchange {
   async lookup(call: Call, token: Redacted<string> | null): Promise<Looked> {
     const { injection, place, permit, reader } = await this.#begin(call, token, null);
     const used = (await reader.count("exchanges", { injectionId: injection.id })) > 0;
-    await this.#parts.guard.settle(permit, { result: "success", target: { type: "injection", id: injection.id, name: null } });
+    await this.#parts.guard.settle(permit, {
+      result: "success",
+      target: { type: "injection", id: injection.id, name: null },
+    });
     return {
       injectionId: injection.id,
       workload: `${place.namespace.name}/${place.workload.name}`,
@@ -121,17 +124,35 @@ export class Exchange {
   async #begin(call: Call, token: Redacted<string> | null, runnerToken: Redacted<string> | null): Promise<Launch> {
     const { facts, tally, guard, authenticator, store } = this.#parts;
     const parsed = token === null ? null : parseToken(token.reveal());
-    const org = parsed?.kind === "inj" ? await facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
-    const injection = parsed === null || org === null ? null : await facts.of(org.id).get("injections", { id: tokenId(parsed as ParsedToken<"inj">) });
+    const org =
+      parsed?.kind === "inj" ? await facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
+    const injection =
+      parsed === null || org === null
+        ? null
+        : await facts.of(org.id).get("injections", { id: tokenId(parsed as ParsedToken<"inj">) });
     if (parsed === null || org === null || injection === null || !equal(injection.digest, parsed.digest)) {
       tally.count(call, token === null ? "no_credential" : "token_unknown", org?.id ?? INSTANCE);
       throw new VaultError(token === null ? "unauthenticated" : "token_invalid");
     }
     const runner = runnerToken === null ? null : await authenticator.service(call, runnerToken);
-    const actor = runner?.org === org.id ? runner : ({ type: "token", call, org: org.id, id: injection.id, minter: injection.mintedBy } as const);
+    const actor =
+      runner?.org === org.id
+        ? runner
+        : ({ type: "token", call, org: org.id, id: injection.id, minter: injection.mintedBy } as const);
     const place = await placeOfLaunch(facts.of(org.id), injection);
-    const permit = guard.bearer(actor, place, injection.mintedBy, actor === runner ? "a bound token and its runner" : "the token itself");
-    const launch = { org: org.id, injection, permit, reader: store.read(permit), runner: actor === runner ? runner : null };
+    const permit = guard.bearer(
+      actor,
+      place,
+      injection.mintedBy,
+      actor === runner ? "a bound token and its runner" : "the token itself",
+    );
+    const launch = {
+      org: org.id,
+      injection,
+      permit,
+      reader: store.read(permit),
+      runner: actor === runner ? runner : null,
+    };
     if (place === null) return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
     return { ...launch, place };
   }
@@ -142,14 +163,16 @@ export class Exchange {
     const epoch = await reader.get("epochs", { name: "access" });
     const injection = await reader.get("injections", { id: launch.injection.id });
     const place = injection === null ? null : await placeOfLaunch(reader, injection);
-    if (epoch === null || injection === null || place === null) return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
+    if (epoch === null || injection === null || place === null)
+      return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
     const used = await reader.get("exchanges", { injectionId: injection.id });
     if (used !== null) return this.#again({ ...launch, injection, place }, used, request);
     const now = store.now();
     if (injection.state !== "minted") return this.#refuse(launch, "token_invalid", injection.state);
     if (injection.expiresAt <= now) return this.#refuse(launch, "token_invalid", "expired");
     const { address } = permit.actor.call;
-    if (!addressAllowed(injection.cidrs, address)) return this.#refuse(launch, "token_invalid", "from an address that it is not for");
+    if (!addressAllowed(injection.cidrs, address))
+      return this.#refuse(launch, "token_invalid", "from an address that it is not for");
     const refused = await this.#mayNot({ ...launch, injection, place });
     if (refused !== null) return this.#refuse(launch, ...refused);
 
@@ -170,7 +193,11 @@ export class Exchange {
       })
       .insert("leases", lease.row);
     await store.commit(permit, change, this.#success(injection, delivery, request.format));
-    return { ...this.#answer(injection, place), ...encoded, lease: { token: lease.token, expiresAt: lease.row.expiresAt } };
+    return {
+      ...this.#answer(injection, place),
+      ...encoded,
+      lease: { token: lease.token, expiresAt: lease.row.expiresAt },
+    };
   }
 
   /**
@@ -209,12 +236,20 @@ export class Exchange {
     const encoded = encode(request.format, delivery.variables);
     const token = generateToken("lease", org, lease.id);
     const change = new Change().replace("leases", lease, { digest: token.digest });
-    await store.commit(permit, change, { ...this.#success(injection, delivery, request.format), action: "exchange.repeated" });
+    await store.commit(permit, change, {
+      ...this.#success(injection, delivery, request.format),
+      action: "exchange.repeated",
+    });
     return { ...this.#answer(injection, place), ...encoded, lease: { token: token.text, expiresAt: lease.expiresAt } };
   }
 
   /** Why the launch may not take place now, with the code that says so. */
-  async #mayNot({ org, place, injection, runner }: Launch): Promise<readonly ["runner_required" | "launch_refused", string] | null> {
+  async #mayNot({
+    org,
+    place,
+    injection,
+    runner,
+  }: Launch): Promise<readonly ["runner_required" | "launch_refused", string] | null> {
     const { guard } = this.#parts;
     if (injection.bound) {
       if (runner === null) return ["runner_required", "no runner's credential"];
@@ -225,7 +260,10 @@ export class Exchange {
     return reason === null ? null : ["launch_refused", reason];
   }
 
-  async #deliver({ org, reader, place, injection }: Launch, only: Row<"exchanges">["delivered"] | null): Promise<Delivery> {
+  async #deliver(
+    { org, reader, place, injection }: Launch,
+    only: Row<"exchanges">["delivered"] | null,
+  ): Promise<Delivery> {
     const { guard, values } = this.#parts;
     const deployed = await pinned(guard, reader, org, place, injection.manifestVersion);
     const needs = await needsOf(guard, reader, org, place, deployed, true);
@@ -242,11 +280,20 @@ export class Exchange {
   }
 
   #answer(injection: Row<"injections">, place: LaunchPlace) {
-    return { injectionId: injection.id, workload: `${place.namespace.name}/${place.workload.name}`, environment: place.environment.name, manifestVersion: injection.manifestVersion };
+    return {
+      injectionId: injection.id,
+      workload: `${place.namespace.name}/${place.workload.name}`,
+      environment: place.environment.name,
+      manifestVersion: injection.manifestVersion,
+    };
   }
 
   /** The refusal is durable before the caller hears of it. The reason is the log's; the caller gets the code. */
-  async #refuse(launch: Pick<Launch, "permit" | "injection">, code: "token_invalid" | "runner_required" | "launch_refused", why: string): Promise<never> {
+  async #refuse(
+    launch: Pick<Launch, "permit" | "injection">,
+    code: "token_invalid" | "runner_required" | "launch_refused",
+    why: string,
+  ): Promise<never> {
     await this.#parts.guard.settle(launch.permit, {
       result: "refused",
       code,
@@ -259,7 +306,10 @@ export class Exchange {
 
 function encode(format: FormatName, variables: Variables): Pick<Exchanged, "variables" | "text"> {
   if (format !== "json") return { variables: {}, text: encodeText(format, variables) };
-  return { variables: Object.fromEntries([...variables].map(([name, value]) => [name, encodeValue(value)])), text: null };
+  return {
+    variables: Object.fromEntries([...variables].map(([name, value]) => [name, encodeValue(value)])),
+    text: null,
+  };
 }
 
 /** A key too short to be a secret of its own repeats nothing. */

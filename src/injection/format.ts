@@ -40,7 +40,10 @@ export const FORMATS: Readonly<Record<Exclude<FormatName, "json">, Format>> = {
 };
 
 /** Writes all of them. Throws `not_representable`, naming each variable that the format cannot carry. */
-export function encodeText(format: Exclude<FormatName, "json">, variables: Variables): { body: Buffer; contentType: string } {
+export function encodeText(
+  format: Exclude<FormatName, "json">,
+  variables: Variables,
+): { body: Buffer; contentType: string } {
   const { contentType, line } = FORMATS[format];
   const refused: { variable: string; reason: string }[] = [];
   const lines: Buffer[] = [];
@@ -56,7 +59,9 @@ export function encodeText(format: Exclude<FormatName, "json">, variables: Varia
 /** A value for JSON: as text where it is UTF-8, else in base64. */
 export function encodeValue(value: Redacted<Buffer>): { value: string; encoding: "utf8" | "base64" } {
   const bytes = value.reveal();
-  return isUtf8(bytes) ? { value: bytes.toString(), encoding: "utf8" } : { value: bytes.toString("base64"), encoding: "base64" };
+  return isUtf8(bytes)
+    ? { value: bytes.toString(), encoding: "utf8" }
+    : { value: bytes.toString("base64"), encoding: "base64" };
 }
 
 function escapeQuotes(value: Buffer): Buffer[] {

@@ -57,10 +57,19 @@ export class Injections {
     const { environment, namespace, workload } = filter;
     const inEnvironment = environment === undefined ? undefined : await environmentNamed(reader, environment);
     const inNamespace = namespace === undefined ? undefined : await namespaceNamed(reader, namespace);
-    const named = workload === undefined ? undefined : await reader.list("workloads", { where: { name: workload, namespaceId: inNamespace?.id } });
+    const named =
+      workload === undefined
+        ? undefined
+        : await reader.list("workloads", { where: { name: workload, namespaceId: inNamespace?.id } });
     if (inEnvironment === null || inNamespace === null) return { items: [], next: null };
     const inWorkloads = named === undefined ? {} : { workloadId: oneOf(named.map((row) => row.id)) };
-    const where = { ...query.where, environmentId: inEnvironment?.id, namespaceId: inNamespace?.id, ...inWorkloads, ...stateIs(filter.state, this.#store.now()) };
+    const where = {
+      ...query.where,
+      environmentId: inEnvironment?.id,
+      namespaceId: inNamespace?.id,
+      ...inWorkloads,
+      ...stateIs(filter.state, this.#store.now()),
+    };
     const page = await listPage(reader, "injections", { ...query, where, order: ["id"], descending: true }, filter);
     return { items: await this.#views(reader, page.items), next: page.next };
   }
@@ -81,17 +90,25 @@ export class Injections {
     const change = new Change();
     if (lease?.state === "active") change.replace("leases", lease, { state: "revoked", endedAt: this.#store.now() });
     if (injection.state === "minted") change.replace("injections", injection, { state: "revoked" });
-    await this.#store.commit(permit, change.raiseEpoch(), { result: "success", target: { type: "injection", id, name: null } });
+    await this.#store.commit(permit, change.raiseEpoch(), {
+      result: "success",
+      target: { type: "injection", id, name: null },
+    });
     const after = await reader.get("injections", { id });
     if (after === null) throw new VaultError("internal");
     return this.#view(reader, after);
   }
 
-  async #seen(actor: Actor): Promise<{ reader: Reader; query: Pick<Query<"injections">, "where" | "scopes" | "anyOf"> }> {
+  async #seen(
+    actor: Actor,
+  ): Promise<{ reader: Reader; query: Pick<Query<"injections">, "where" | "scopes" | "anyOf"> }> {
     const { permit, seen } = await this.#guard.among(actor, "injection.view");
     const own = "name" in actor ? [{ mintedBy: actor.id }] : [];
     const hidden = seen.hidden.length === 0 ? {} : { workloadId: noneOf(seen.hidden) };
-    return { reader: this.#store.read(permit), query: { where: hidden, scopes: seen.scopes, anyOf: [...own, { workloadId: oneOf(seen.granted) }] } };
+    return {
+      reader: this.#store.read(permit),
+      query: { where: hidden, scopes: seen.scopes, anyOf: [...own, { workloadId: oneOf(seen.granted) }] },
+    };
   }
 
   async #view(reader: Reader, injection: Row<"injections">): Promise<InjectionView> {
@@ -113,7 +130,8 @@ export class Injections {
     const runners = exchanges.map((row) => row.runnerId).filter((id) => id !== null);
     const names = await namesOf(reader, [...rows.map((row) => row.mintedBy), ...runners]);
     const now = this.#store.now();
-    const nameIn = (all: readonly { readonly id: string; readonly name: string }[], id: string): string => all.find((one) => one.id === id)?.name ?? id;
+    const nameIn = (all: readonly { readonly id: string; readonly name: string }[], id: string): string =>
+      all.find((one) => one.id === id)?.name ?? id;
     return rows.map((row) => {
       const exchange = exchanges.find((one) => one.injectionId === row.id);
       const lease = leases.find((one) => one.injectionId === row.id);
@@ -138,7 +156,14 @@ export class Injections {
 }
 
 export function leaseView(lease: Row<"leases">, now: Date): LeaseView {
-  return { id: lease.id, state: leaseState(lease, now), createdAt: lease.createdAt, expiresAt: lease.expiresAt, endedAt: lease.endedAt, exitCode: lease.exitCode };
+  return {
+    id: lease.id,
+    state: leaseState(lease, now),
+    createdAt: lease.createdAt,
+    expiresAt: lease.expiresAt,
+    endedAt: lease.endedAt,
+    exitCode: lease.exitCode,
+  };
 }
 
 function stateIs(state: InjectionFilter["state"], now: Date) {

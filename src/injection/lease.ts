@@ -9,10 +9,24 @@ export const LONGEST_LEASE_MS = 30 * DAY;
 export type LeaseState = "active" | "ended" | "revoked" | "expired";
 
 /** A lease for a launch: the row, and the token that the launcher keeps. */
-export function newLease(ids: IdSource, org: Id<"org">, injection: Id<"inj">, now: Date): { row: NewRow<"leases">; token: Redacted<string> } {
+export function newLease(
+  ids: IdSource,
+  org: Id<"org">,
+  injection: Id<"inj">,
+  now: Date,
+): { row: NewRow<"leases">; token: Redacted<string> } {
   const id = ids.next("lea");
   const { text, digest } = generateToken("lease", org, id);
-  const row: NewRow<"leases"> = { id, injectionId: injection, digest, state: "active", createdAt: now, expiresAt: new Date(now.getTime() + LEASE_MS), endedAt: null, exitCode: null };
+  const row: NewRow<"leases"> = {
+    id,
+    injectionId: injection,
+    digest,
+    state: "active",
+    createdAt: now,
+    expiresAt: new Date(now.getTime() + LEASE_MS),
+    endedAt: null,
+    exitCode: null,
+  };
   return { row, token: text };
 }
 
@@ -20,7 +34,11 @@ export function leaseState(lease: Pick<Row<"leases">, "state" | "expiresAt">, no
   return lease.state === "active" && lease.expiresAt <= now ? "expired" : lease.state;
 }
 
-export function injectionState(injection: Pick<Row<"injections">, "state" | "expiresAt">, exchanged: boolean, now: Date): "minted" | "exchanged" | "revoked" | "expired" {
+export function injectionState(
+  injection: Pick<Row<"injections">, "state" | "expiresAt">,
+  exchanged: boolean,
+  now: Date,
+): "minted" | "exchanged" | "revoked" | "expired" {
   // The row of the exchange counts for more than the token's own: it is what makes an exchange happen once.
   if (exchanged) return "exchanged";
   return injection.state === "minted" && injection.expiresAt <= now ? "expired" : injection.state;

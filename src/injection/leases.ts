@@ -33,7 +33,10 @@ export class Leases {
     this.#tally = tally;
   }
 
-  async get(call: Call, token: Redacted<string> | null): Promise<LeaseView & { injectionId: Id<"inj">; workload: string; environment: string }> {
+  async get(
+    call: Call,
+    token: Redacted<string> | null,
+  ): Promise<LeaseView & { injectionId: Id<"inj">; workload: string; environment: string }> {
     const { lease, injection, place } = await this.#held(call, token);
     return {
       ...leaseView(lease, this.#store.now()),
@@ -47,14 +50,25 @@ export class Leases {
   async renew(call: Call, token: Redacted<string> | null): Promise<LeaseView> {
     const { org, lease, injection, place, permit } = await this.#held(call, token);
     const now = this.#store.now();
-    const refused = place === null ? "the workload or environment is gone" : await whyNot(this.#guard, org, place, injection.mintedBy, injection.bound);
+    const refused =
+      place === null
+        ? "the workload or environment is gone"
+        : await whyNot(this.#guard, org, place, injection.mintedBy, injection.bound);
     if (leaseState(lease, now) !== "active" || refused !== null) {
       const facts = { why: refused ?? leaseState(lease, now) };
-      await this.#guard.settle(permit, { result: "refused", code: "token_invalid", target: { type: "lease", id: lease.id, name: null }, facts });
+      await this.#guard.settle(permit, {
+        result: "refused",
+        code: "token_invalid",
+        target: { type: "lease", id: lease.id, name: null },
+        facts,
+      });
       throw new VaultError("token_invalid", "The lease cannot be renewed.");
     }
     const expiresAt = new Date(Math.min(now.getTime() + LEASE_MS, lease.createdAt.getTime() + LONGEST_LEASE_MS));
-    await this.#store.commit(permit, new Change().replace("leases", lease, { expiresAt }), { result: "success", target: { type: "lease", id: lease.id, name: null } });
+    await this.#store.commit(permit, new Change().replace("leases", lease, { expiresAt }), {
+      result: "success",
+      target: { type: "lease", id: lease.id, name: null },
+    });
     return leaseView({ ...lease, expiresAt }, now);
   }
 
@@ -68,22 +82,43 @@ export class Leases {
       return leaseView(lease, now);
     }
     const ended = { ...lease, state: "ended" as const, endedAt: now, exitCode };
-    await this.#store.commit(permit, new Change().replace("leases", lease, ended), { result: "success", target, facts: { exitCode } });
+    await this.#store.commit(permit, new Change().replace("leases", lease, ended), {
+      result: "success",
+      target,
+      facts: { exitCode },
+    });
     return leaseView(ended, now);
   }
 
   async #held(call: Call, token: Redacted<string> | null): Promise<Held> {
     const parsed = token === null ? null : parseToken(token.reveal());
-    const org = parsed?.kind === "lease" ? await this.#facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
+    const org =
+      parsed?.kind === "lease" ? await this.#facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
     const reader = org === null ? null : this.#facts.of(org.id);
-    const lease = parsed === null || reader === null ? null : await reader.get("leases", { id: tokenId(parsed as ParsedToken<"lease">) });
-    const injection = lease === null || reader === null ? null : await reader.get("injections", { id: lease.injectionId });
-    if (parsed === null || org === null || reader === null || lease === null || injection === null || !equal(lease.digest, parsed.digest)) {
+    const lease =
+      parsed === null || reader === null
+        ? null
+        : await reader.get("leases", { id: tokenId(parsed as ParsedToken<"lease">) });
+    const injection =
+      lease === null || reader === null ? null : await reader.get("injections", { id: lease.injectionId });
+    if (
+      parsed === null ||
+      org === null ||
+      reader === null ||
+      lease === null ||
+      injection === null ||
+      !equal(lease.digest, parsed.digest)
+    ) {
       this.#tally.count(call, token === null ? "no_credential" : "token_unknown", org?.id ?? INSTANCE);
       throw new VaultError("unauthenticated");
     }
     const place = await placeOfLaunch(reader, injection);
-    const permit = this.#guard.bearer({ type: "token", call, org: org.id, id: lease.id, minter: injection.mintedBy }, place, injection.mintedBy, "the lease itself");
+    const permit = this.#guard.bearer(
+      { type: "token", call, org: org.id, id: lease.id, minter: injection.mintedBy },
+      place,
+      injection.mintedBy,
+      "the lease itself",
+    );
     return { org: org.id, lease, injection, place, permit };
   }
 }

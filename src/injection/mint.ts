@@ -47,7 +47,11 @@ export class Mint {
    * @throws {VaultError} `not_deployed`; `launch_refused`, with the variables for those who may know them.
    */
   async mint(actor: Actor, at: WorkloadAt, request: MintRequest): Promise<Minted> {
-    const permit = await this.#guard.require(actor, "workload.run", { on: "workload-in", ...at, environment: request.environment });
+    const permit = await this.#guard.require(actor, "workload.run", {
+      on: "workload-in",
+      ...at,
+      environment: request.environment,
+    });
     const { place } = permit;
     const reader = this.#store.read(permit);
     const bound = !(await this.#guard.weigh(actor, "injection.receive", place)).allowed;
@@ -87,6 +91,13 @@ export class Mint {
       facts: { count: items.length, bound, ttlSeconds, manifestVersion: deployed.manifest.version },
       ...(request.note === undefined ? {} : { reason: request.note }),
     });
-    return { items, environment: request.environment, workload: `${at.namespace}/${at.workload}`, manifestVersion: deployed.manifest.version, bound, expiresAt };
+    return {
+      items,
+      environment: request.environment,
+      workload: `${at.namespace}/${at.workload}`,
+      manifestVersion: deployed.manifest.version,
+      bound,
+      expiresAt,
+    };
   }
 }

@@ -5,7 +5,7 @@ import type { Page, PageRequest, Reader, Row, Store } from "#storage";
 import { differences, principalOf } from "#access";
 import type { Guard } from "#access";
 import { policyOf } from "./policy.ts";
-import type { PolicyNames } from "./policy.ts";
+import type { PolicyRequest } from "./policy.ts";
 import { RESTORABLE_MS, secretViews } from "./view.ts";
 import type { SecretView } from "./view.ts";
 
@@ -43,11 +43,20 @@ export class Secrets {
     const { permit, seen } = await this.#guard.among(actor, "secret.list");
     const reader = this.#store.read(permit);
     const standing = await standingEnvironments(reader);
-    const page = await listPage(reader, "secrets", { where: { ...filtered(filter), environmentId: oneOf(standing) }, scopes: seen.scopes, order: ["name", "id"] }, filter);
+    const page = await listPage(
+      reader,
+      "secrets",
+      { where: { ...filtered(filter), environmentId: oneOf(standing) }, scopes: seen.scopes, order: ["name", "id"] },
+      filter,
+    );
     return { items: await secretViews(reader, page.items), next: page.next };
   }
 
-  async list(actor: Actor, scope: { environment: string; namespace: string }, filter: SecretFilter): Promise<Page<SecretView>> {
+  async list(
+    actor: Actor,
+    scope: { environment: string; namespace: string },
+    filter: SecretFilter,
+  ): Promise<Page<SecretView>> {
     const permit = await this.#guard.require(actor, "secret.list", { on: "scope", ...scope });
     const reader = this.#store.read(permit);
     const { environment, namespace } = permit.place;
@@ -57,17 +66,30 @@ export class Secrets {
   }
 
   async get(actor: Actor, at: SecretAt): Promise<SecretView> {
-    const permit = await this.#guard.require(actor, "secret.list", { on: "scope", environment: at.environment, namespace: at.namespace });
+    const permit = await this.#guard.require(actor, "secret.list", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     return viewOf(reader, await standing(reader, permit.place, at.secret));
   }
 
   async update(actor: Actor, at: SecretAt, metadata: Metadata, ifMatch?: number | null): Promise<SecretView> {
-    const permit = await this.#guard.require(actor, "secret.write", { on: "scope", environment: at.environment, namespace: at.namespace });
+    const permit = await this.#guard.require(actor, "secret.write", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     const before = await standing(reader, permit.place, at.secret);
     mustMatch(before, ifMatch);
-    const after = { ...before, ...metadataOf(metadata, before), updatedAt: this.#store.now(), updatedBy: principalOf(actor) };
+    const after = {
+      ...before,
+      ...metadataOf(metadata, before),
+      updatedAt: this.#store.now(),
+      updatedBy: principalOf(actor),
+    };
     await this.#store.commit(permit, new Change().replace("secrets", before, after), {
       result: "success",
       target: { type: "secret", id: before.id, name: before.name },
@@ -77,8 +99,12 @@ export class Secrets {
   }
 
   /** Which namespaces, workloads and roles may reference it; `null` for the default: its own namespace. */
-  async setPolicy(actor: Actor, at: SecretAt, policy: Partial<PolicyNames> | null): Promise<SecretView> {
-    const permit = await this.#guard.require(actor, "secret.policy", { on: "scope", environment: at.environment, namespace: at.namespace });
+  async setPolicy(actor: Actor, at: SecretAt, policy: PolicyRequest | null): Promise<SecretView> {
+    const permit = await this.#guard.require(actor, "secret.policy", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     const before = await standing(reader, permit.place, at.secret);
     const after = { ...before, policy: await policyOf(reader, policy, before.namespaceId) };
@@ -93,20 +119,40 @@ export class Secrets {
 
   /** Nothing gets it from now on; it can be brought back for 30 days. */
   async delete(actor: Actor, at: SecretAt, ifMatch?: number | null): Promise<void> {
-    const permit = await this.#guard.require(actor, "secret.delete", { on: "scope", environment: at.environment, namespace: at.namespace });
+    const permit = await this.#guard.require(actor, "secret.delete", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const secret = await standing(this.#store.read(permit), permit.place, at.secret);
     mustMatch(secret, ifMatch);
-    const change = new Change().replace("secrets", secret, { state: "deleted", deletedAt: this.#store.now() }).raiseEpoch();
-    await this.#store.commit(permit, change, { result: "success", target: { type: "secret", id: secret.id, name: secret.name } });
+    const change = new Change()
+      .replace("secrets", secret, { state: "deleted", deletedAt: this.#store.now() })
+      .raiseEpoch();
+    await this.#store.commit(permit, change, {
+      result: "success",
+      target: { type: "secret", id: secret.id, name: secret.name },
+    });
   }
 
   /** The newest deleted secret of this name. Throws `already_exists` when another has taken the name. */
   async restore(actor: Actor, at: SecretAt): Promise<SecretView> {
-    const permit = await this.#guard.require(actor, "secret.write", { on: "scope", environment: at.environment, namespace: at.namespace });
+    const permit = await this.#guard.require(actor, "secret.write", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     const deleted = await newestDeleted(reader, permit.place, at.secret);
-    if (deleted === null || this.#store.now().getTime() - (deleted.deletedAt?.getTime() ?? 0) > RESTORABLE_MS) throw new VaultError("not_found");
-    const after = { ...deleted, state: "active" as const, deletedAt: null, updatedAt: this.#store.now(), updatedBy: principalOf(actor) };
+    if (deleted === null || this.#store.now().getTime() - (deleted.deletedAt?.getTime() ?? 0) > RESTORABLE_MS)
+      throw new VaultError("not_found");
+    const after = {
+      ...deleted,
+      state: "active" as const,
+      deletedAt: null,
+      updatedAt: this.#store.now(),
+      updatedBy: principalOf(actor),
+    };
     await this.#store.commit(permit, new Change().replace("secrets", deleted, after, "already_exists").raiseEpoch(), {
       result: "success",
       target: { type: "secret", id: deleted.id, name: deleted.name },
@@ -118,25 +164,47 @@ export class Secrets {
 type Scope = { readonly environment: Row<"environments">; readonly namespace: Row<"namespaces"> };
 
 /** The secret of this name that stands in the scope. Throws `not_found`. */
-export async function standing(reader: Reader, { environment, namespace }: Scope, name: string): Promise<Row<"secrets">> {
-  const secret = await reader.get("secrets", { environmentId: environment.id, namespaceId: namespace.id, name, state: "active" });
+export async function standing(
+  reader: Reader,
+  { environment, namespace }: Scope,
+  name: string,
+): Promise<Row<"secrets">> {
+  const secret = await reader.get("secrets", {
+    environmentId: environment.id,
+    namespaceId: namespace.id,
+    name,
+    state: "active",
+  });
   if (secret === null) throw new VaultError("not_found");
   return secret;
 }
 
-export async function newestDeleted(reader: Reader, { environment, namespace }: Scope, name: string): Promise<Row<"secrets"> | null> {
+export async function newestDeleted(
+  reader: Reader,
+  { environment, namespace }: Scope,
+  name: string,
+): Promise<Row<"secrets"> | null> {
   const where = { environmentId: environment.id, namespaceId: namespace.id, name, state: "deleted" } as const;
   const rows = await reader.list("secrets", { where });
-  return rows.reduce<Row<"secrets"> | null>((newest, row) => ((row.deletedAt ?? 0) >= (newest?.deletedAt ?? 0) ? row : newest), null);
+  return rows.reduce<Row<"secrets"> | null>(
+    (newest, row) => ((row.deletedAt ?? 0) >= (newest?.deletedAt ?? 0) ? row : newest),
+    null,
+  );
 }
 
 /** `undefined`: no condition. `null`: any version, but there must be one. Throws `precondition_failed`. */
 export function mustMatch(secret: Row<"secrets"> | null, ifMatch: number | null | undefined): void {
   if (ifMatch === undefined || (secret !== null && (ifMatch === null || ifMatch === secret.currentVersion))) return;
-  throw new VaultError("precondition_failed", secret === null ? "There is no such secret yet." : `The current version is ${String(secret.currentVersion)}.`);
+  throw new VaultError(
+    "precondition_failed",
+    secret === null ? "There is no such secret yet." : `The current version is ${String(secret.currentVersion)}.`,
+  );
 }
 
-export function metadataOf(given: Metadata, before: Pick<Row<"secrets">, "description" | "tags" | "owner" | "rotateBy"> | null) {
+export function metadataOf(
+  given: Metadata,
+  before: Pick<Row<"secrets">, "description" | "tags" | "owner" | "rotateBy"> | null,
+) {
   return {
     description: given.description ?? before?.description ?? "",
     tags: given.tags ?? before?.tags ?? [],
@@ -152,10 +220,15 @@ export async function viewOf(reader: Reader, secret: Row<"secrets">): Promise<Se
 }
 
 function filtered(filter: SecretFilter) {
-  return { state: filter.state ?? ("active" as const), ...(filter.prefix === undefined ? {} : { name: startingWith(filter.prefix) }) };
+  return {
+    state: filter.state ?? ("active" as const),
+    ...(filter.prefix === undefined ? {} : { name: startingWith(filter.prefix) }),
+  };
 }
 
 /** A deleted environment's secrets are no longer anywhere. */
 async function standingEnvironments(reader: Reader): Promise<Row<"environments">["id"][]> {
-  return (await reader.list("environments", { where: { state: noneOf(["deleted"]) } })).map((environment) => environment.id);
+  return (await reader.list("environments", { where: { state: noneOf(["deleted"]) } })).map(
+    (environment) => environment.id,
+  );
 }

@@ -25,10 +25,22 @@ export class Values {
   }
 
   /** The row of a version. The change that stores it expects `keyId` to be current still. */
-  async seal(org: Id<"org">, head: Head, version: number, plaintext: Redacted<Buffer>, by: Id<"prn">, now: Date): Promise<NewRow<"secretVersions">> {
+  async seal(
+    org: Id<"org">,
+    head: Head,
+    version: number,
+    plaintext: Redacted<Buffer>,
+    by: Id<"prn">,
+    now: Date,
+  ): Promise<NewRow<"secretVersions">> {
     const bytes = plaintext.reveal().length;
     if (bytes > MOST_BYTES) throw new VaultError("payload_too_large", "A value holds at most 64 KiB.");
-    const { key, sealed } = await this.#keyring.sealValue(org, head.environmentId, associated(org, head, version), plaintext);
+    const { key, sealed } = await this.#keyring.sealValue(
+      org,
+      head.environmentId,
+      associated(org, head, version),
+      plaintext,
+    );
     return { secretId: head.id, version, keyId: key, sealed, bytes, createdAt: now, createdBy: by };
   }
 
@@ -36,7 +48,10 @@ export class Values {
   async open(org: Id<"org">, head: Head, row: Row<"secretVersions">): Promise<Redacted<Buffer>> {
     if (row.sealed === null) throw new VaultError("destroyed");
     const fields = associated(org, head, row.version);
-    return this.#keyring.openValueCached(org, head.environmentId, fields, row.sealed) ?? this.#keyring.openValue(org, head.environmentId, fields, row.sealed);
+    return (
+      this.#keyring.openValueCached(org, head.environmentId, fields, row.sealed) ??
+      this.#keyring.openValue(org, head.environmentId, fields, row.sealed)
+    );
   }
 
   /** The environment's data key is no longer the current one: look again before the next seal. */
@@ -46,5 +61,13 @@ export class Values {
 }
 
 function associated(org: Id<"org">, head: Head, version: number): Field[] {
-  return ["value", idToBytes(org), idToBytes(head.environmentId), idToBytes(head.namespaceId), idToBytes(head.id), head.name, version];
+  return [
+    "value",
+    idToBytes(org),
+    idToBytes(head.environmentId),
+    idToBytes(head.namespaceId),
+    idToBytes(head.id),
+    head.name,
+    version,
+  ];
 }

@@ -47,16 +47,36 @@ export class Versions {
    *
    * @throws {VaultError} `precondition_failed`, `payload_too_large`, `limit_reached`.
    */
-  async write(actor: Actor, at: SecretAt, value: Redacted<Buffer>, metadata: Metadata, conditions: WriteConditions): Promise<SecretView & { created: boolean; changed: boolean }> {
-    const permit = await this.#guard.require(actor, "secret.write", { on: "scope", environment: at.environment, namespace: at.namespace });
+  async write(
+    actor: Actor,
+    at: SecretAt,
+    value: Redacted<Buffer>,
+    metadata: Metadata,
+    conditions: WriteConditions,
+  ): Promise<SecretView & { created: boolean; changed: boolean }> {
+    const permit = await this.#guard.require(actor, "secret.write", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     const mayReveal = (await this.#guard.weigh(actor, "secret.reveal", { ...permit.place, workload: null })).allowed;
     return this.#retrying(permit, async () => {
-      const before = await reader.get("secrets", { environmentId: permit.place.environment.id, namespaceId: permit.place.namespace.id, name: at.secret, state: "active" });
-      if (conditions.ifNoneMatch === true && before !== null) throw new VaultError("precondition_failed", "There is a secret of this name already.");
+      const before = await reader.get("secrets", {
+        environmentId: permit.place.environment.id,
+        namespaceId: permit.place.namespace.id,
+        name: at.secret,
+        state: "active",
+      });
+      if (conditions.ifNoneMatch === true && before !== null)
+        throw new VaultError("precondition_failed", "There is a secret of this name already.");
       mustMatch(before, conditions.ifMatch);
       if (before !== null && mayReveal && (await this.#isCurrent(permit, reader, before, value))) {
-        await this.#store.commit(permit, null, { result: "success", target: { type: "secret", id: before.id, name: before.name }, facts: { changed: false } });
+        await this.#store.commit(permit, null, {
+          result: "success",
+          target: { type: "secret", id: before.id, name: before.name },
+          facts: { changed: false },
+        });
         return { ...(await viewOf(reader, before)), created: false, changed: false };
       }
       const after = await this.#append(permit, before, value, { name: at.secret, metadata });
@@ -66,22 +86,40 @@ export class Versions {
 
   /** The value of an earlier version becomes the newest version. Nobody sees it on the way. */
   async rollback(actor: Actor, at: SecretAt, version: number, ifMatch?: number | null): Promise<SecretView> {
-    const permit = await this.#guard.require(actor, "secret.write", { on: "scope", environment: at.environment, namespace: at.namespace });
+    const permit = await this.#guard.require(actor, "secret.write", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     return this.#retrying(permit, async () => {
       const before = await standing(reader, permit.place, at.secret);
       mustMatch(before, ifMatch);
       const value = await this.#values.open(permit.org, before, await versionOf(reader, before, version));
-      return viewOf(reader, await this.#append(permit, before, value, { name: before.name, metadata: {}, from: version }));
+      return viewOf(
+        reader,
+        await this.#append(permit, before, value, { name: before.name, metadata: {}, from: version }),
+      );
     });
   }
 
   async list(actor: Actor, at: SecretAt): Promise<readonly VersionView[]> {
-    const permit = await this.#guard.require(actor, "secret.list", { on: "scope", environment: at.environment, namespace: at.namespace });
+    const permit = await this.#guard.require(actor, "secret.list", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     const secret = await standing(reader, permit.place, at.secret);
-    const rows = await reader.list("secretVersions", { where: { secretId: secret.id }, order: ["version"], descending: true });
-    const names = await namesOf(reader, rows.map((row) => row.createdBy));
+    const rows = await reader.list("secretVersions", {
+      where: { secretId: secret.id },
+      order: ["version"],
+      descending: true,
+    });
+    const names = await namesOf(
+      reader,
+      rows.map((row) => row.createdBy),
+    );
     return rows.map((row) => ({
       version: row.version,
       state: row.sealed === null ? "destroyed" : "live",
@@ -93,11 +131,21 @@ export class Versions {
   }
 
   /** The event, with the reason, is durable before the value is returned. */
-  async reveal(actor: Actor, at: SecretAt, reason: string, version?: number): Promise<{ name: string; version: number; value: Redacted<Buffer> }> {
-    const permit = await this.#guard.require(actor, "secret.reveal", { on: "scope", environment: at.environment, namespace: at.namespace });
+  async reveal(
+    actor: Actor,
+    at: SecretAt,
+    reason: string,
+    version?: number,
+  ): Promise<{ name: string; version: number; value: Redacted<Buffer> }> {
+    const permit = await this.#guard.require(actor, "secret.reveal", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     const secret = await standing(reader, permit.place, at.secret);
-    if (secret.delivery === "broker") throw new VaultError("disabled", "This secret can only be used through a tool: nobody sees it.");
+    if (secret.delivery === "broker")
+      throw new VaultError("disabled", "This secret can only be used through a tool: nobody sees it.");
     const row = await versionOf(reader, secret, version ?? secret.currentVersion);
     const value = await this.#values.open(permit.org, secret, row);
     await this.#store.commit(permit, null, {
@@ -114,16 +162,29 @@ export class Versions {
    * secret. Backups keep what they hold until they are gone.
    */
   async destroy(actor: Actor, at: SecretAt, versions: readonly number[] | undefined): Promise<void> {
-    const permit = await this.#guard.require(actor, "secret.delete", { on: "scope", environment: at.environment, namespace: at.namespace });
+    const permit = await this.#guard.require(actor, "secret.delete", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
     const reader = this.#store.read(permit);
     const change = new Change();
-    const secret = versions === undefined ? await this.#wholly(reader, permit, at, change) : await standing(reader, permit.place, at.secret);
+    const secret =
+      versions === undefined
+        ? await this.#wholly(reader, permit, at, change)
+        : await standing(reader, permit.place, at.secret);
     const rows = await reader.list("secretVersions", { where: { secretId: secret.id } });
     for (const version of versions ?? []) {
-      if (version === secret.currentVersion) throw new VaultError("in_use", "The current version is in use: write or roll back to another first.", { detail: { usedBy: [`version ${String(version)} is current`] } });
-      if (!rows.some((row) => row.version === version)) throw new VaultError("not_found", `There is no version ${String(version)}.`);
+      if (version === secret.currentVersion)
+        throw new VaultError("in_use", "The current version is in use: write or roll back to another first.", {
+          detail: { usedBy: [`version ${String(version)} is current`] },
+        });
+      if (!rows.some((row) => row.version === version))
+        throw new VaultError("not_found", `There is no version ${String(version)}.`);
     }
-    const doomed = rows.filter((row) => row.sealed !== null && (versions === undefined || versions.includes(row.version)));
+    const doomed = rows.filter(
+      (row) => row.sealed !== null && (versions === undefined || versions.includes(row.version)),
+    );
     for (const row of doomed) change.replace("secretVersions", row, { sealed: null });
     await this.#store.commit(permit, change.raiseEpoch(), {
       result: "success",
@@ -136,7 +197,9 @@ export class Versions {
     const secret = await newestDeleted(reader, place, at.secret);
     if (secret === null) {
       await standing(reader, place, at.secret);
-      throw new VaultError("in_use", "Delete the secret first, or name the versions to destroy.", { detail: { usedBy: ["the secret still stands"] } });
+      throw new VaultError("in_use", "Delete the secret first, or name the versions to destroy.", {
+        detail: { usedBy: ["the secret still stands"] },
+      });
     }
     change.replace("secrets", secret, { state: "destroyed" });
     return secret;
@@ -154,14 +217,39 @@ export class Versions {
     const change = new Change();
     const head: NewRow<"secrets"> =
       before === null
-        ? { id: this.#ids.next("sec"), environmentId: environment.id, namespaceId: namespace.id, name, currentVersion: 1, delivery: "inject", state: "active", policy: null, ...metadataOf(metadata, null), createdAt: now, createdBy: by, updatedAt: now, updatedBy: by, deletedAt: null }
-        : { ...before, ...metadataOf(metadata, before), currentVersion: before.currentVersion + 1, updatedAt: now, updatedBy: by };
+        ? {
+            id: this.#ids.next("sec"),
+            environmentId: environment.id,
+            namespaceId: namespace.id,
+            name,
+            currentVersion: 1,
+            delivery: "inject",
+            state: "active",
+            policy: null,
+            ...metadataOf(metadata, null),
+            createdAt: now,
+            createdBy: by,
+            updatedAt: now,
+            updatedBy: by,
+            deletedAt: null,
+          }
+        : {
+            ...before,
+            ...metadataOf(metadata, before),
+            currentVersion: before.currentVersion + 1,
+            updatedAt: now,
+            updatedBy: by,
+          };
     if (before === null) {
-      if ((await this.#store.read(permit).count("secrets", { state: "active" })) >= MOST_SECRETS) throw new VaultError("limit_reached", `An org has at most ${String(MOST_SECRETS)} secrets.`);
+      if ((await this.#store.read(permit).count("secrets", { state: "active" })) >= MOST_SECRETS)
+        throw new VaultError("limit_reached", `An org has at most ${String(MOST_SECRETS)} secrets.`);
       change.insert("secrets", head, "conflict", "head");
     } else change.replace("secrets", before, head, "conflict", "head");
     const version = await this.#values.seal(permit.org, head, head.currentVersion, value, by, now);
-    change.insert("secretVersions", version, "conflict", "head").expect("keys", { id: version.keyId, state: "current" }, 1, "key").raiseEpoch();
+    change
+      .insert("secretVersions", version, "conflict", "head")
+      .expect("keys", { id: version.keyId, state: "current" }, 1, "key")
+      .raiseEpoch();
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "secret", id: head.id, name },
@@ -176,19 +264,34 @@ export class Versions {
       try {
         return await attempt();
       } catch (error) {
-        if (!(error instanceof MissedExpectation) || !["head", "key"].includes(error.label) || tries >= MOST_TRIES) throw error;
+        if (!(error instanceof MissedExpectation) || !["head", "key"].includes(error.label) || tries >= MOST_TRIES)
+          throw error;
         if (error.label === "key") this.#values.forgetCurrent(permit.org, permit.place.environment.id);
       }
     }
   }
 
-  async #isCurrent(permit: Permit<ScopePlace>, reader: Reader, secret: Row<"secrets">, value: Redacted<Buffer>): Promise<boolean> {
+  async #isCurrent(
+    permit: Permit<ScopePlace>,
+    reader: Reader,
+    secret: Row<"secrets">,
+    value: Redacted<Buffer>,
+  ): Promise<boolean> {
     try {
-      const current = await this.#values.open(permit.org, secret, await versionOf(reader, secret, secret.currentVersion));
+      const current = await this.#values.open(
+        permit.org,
+        secret,
+        await versionOf(reader, secret, secret.currentVersion),
+      );
       return equal(current.reveal(), value.reveal());
     } catch (error) {
       // A value that cannot be opened is replaced like any other.
-      if (isVaultError(error, "destroyed") || isVaultError(error, "integrity_failed") || isVaultError(error, "not_found")) return false;
+      if (
+        isVaultError(error, "destroyed") ||
+        isVaultError(error, "integrity_failed") ||
+        isVaultError(error, "not_found")
+      )
+        return false;
       throw error;
     }
   }

@@ -35,7 +35,10 @@ export async function secretViews(reader: Reader, rows: readonly Row<"secrets">[
   const [environments, namespaces, names, policies] = await Promise.all([
     reader.list("environments", { where: { id: oneOf([...new Set(rows.map((row) => row.environmentId))]) } }),
     reader.list("namespaces", { where: { id: oneOf([...new Set(rows.map((row) => row.namespaceId))]) } }),
-    namesOf(reader, rows.flatMap((row) => [row.createdBy, row.updatedBy])),
+    namesOf(
+      reader,
+      rows.flatMap((row) => [row.createdBy, row.updatedBy]),
+    ),
     policyNames(reader, rows),
   ]);
   const environmentNames = new Map(environments.map((row) => [row.id, row.name]));

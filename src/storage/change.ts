@@ -11,9 +11,19 @@ interface Otherwise {
 
 export type Command = Otherwise &
   (
-    | { readonly do: "expect"; readonly table: TableName; readonly where: Readonly<Record<string, unknown>>; readonly rows: number }
+    | {
+        readonly do: "expect";
+        readonly table: TableName;
+        readonly where: Readonly<Record<string, unknown>>;
+        readonly rows: number;
+      }
     | { readonly do: "insert"; readonly table: TableName; readonly row: Readonly<Record<string, unknown>> }
-    | { readonly do: "replace"; readonly table: TableName; readonly before: Readonly<Record<string, unknown>>; readonly after: Readonly<Record<string, unknown>> }
+    | {
+        readonly do: "replace";
+        readonly table: TableName;
+        readonly before: Readonly<Record<string, unknown>>;
+        readonly after: Readonly<Record<string, unknown>>;
+      }
     | { readonly do: "remove"; readonly table: TableName; readonly before: Readonly<Record<string, unknown>> }
     | { readonly do: "raise-epoch" }
   );
@@ -34,7 +44,13 @@ export class Change {
   }
 
   /** Exactly `rows` rows match. */
-  expect<T extends TableName>(table: T, where: Where<T>, rows: number, label: string = table, otherwise: ErrorCode = "conflict"): this {
+  expect<T extends TableName>(
+    table: T,
+    where: Where<T>,
+    rows: number,
+    label: string = table,
+    otherwise: ErrorCode = "conflict",
+  ): this {
     this.#expects.push({ do: "expect", table, where, rows, label, otherwise });
     return this;
   }
@@ -45,14 +61,25 @@ export class Change {
   }
 
   /** A new row; missed when its key, or a name that must be unique, is taken. */
-  insert<T extends TableName>(table: T, row: NewRow<T>, otherwise: ErrorCode = "already_exists", label: string = table): this {
+  insert<T extends TableName>(
+    table: T,
+    row: NewRow<T>,
+    otherwise: ErrorCode = "already_exists",
+    label: string = table,
+  ): this {
     this.#writes.push({ do: "insert", table, row, label, otherwise });
     return this;
   }
 
   /** Before anything else of this change: a repeat is told from a name that is taken. */
   once(row: NewRow<"idempotency">): this {
-    this.#writes.unshift({ do: "insert", table: "idempotency", row, label: "idempotency", otherwise: "idempotency_reused" });
+    this.#writes.unshift({
+      do: "insert",
+      table: "idempotency",
+      row,
+      label: "idempotency",
+      otherwise: "idempotency_reused",
+    });
     return this;
   }
 
@@ -60,7 +87,13 @@ export class Change {
    * The row as it was read becomes `after`. For rows under a MAC it is missed when any event has changed the row since;
    * for others when the row is gone.
    */
-  replace<T extends TableName>(table: T, before: Row<T>, after: Partial<NewRow<T>>, otherwise: ErrorCode = "conflict", label: string = table): this {
+  replace<T extends TableName>(
+    table: T,
+    before: Row<T>,
+    after: Partial<NewRow<T>>,
+    otherwise: ErrorCode = "conflict",
+    label: string = table,
+  ): this {
     this.#writes.push({ do: "replace", table, before, after: { ...before, ...after }, label, otherwise });
     return this;
   }

@@ -21,7 +21,10 @@ export const id = <P extends IdPrefix>(prefix: P): Column<Id<P>> => ({
 });
 export const bytes: Column<Buffer> = { encode: (value) => value, decode: bytesOf };
 /** Text, of a closed set where the type says so: the row's MAC vouches for what is read back. */
-export const text = <T extends string = string>(): Column<T> => ({ encode: (value) => value, decode: (raw) => String(raw) as T });
+export const text = <T extends string = string>(): Column<T> => ({
+  encode: (value) => value,
+  decode: (raw) => String(raw) as T,
+});
 export const int: Column<number> = { encode: (value) => value, decode: Number };
 export const bool: Column<boolean> = { encode: (value) => (value ? 1 : 0), decode: (raw) => Number(raw) === 1 };
 /** Epoch milliseconds on disk. */

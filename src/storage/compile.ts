@@ -1,4 +1,12 @@
-import { DummyDriver, Kysely, PostgresAdapter, PostgresQueryCompiler, SqliteAdapter, SqliteQueryCompiler, sql } from "kysely";
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresQueryCompiler,
+  SqliteAdapter,
+  SqliteQueryCompiler,
+  sql,
+} from "kysely";
 import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from "kysely";
 import type { Column, Raw } from "./column.ts";
 import type { Engine } from "./engine.ts";
@@ -79,7 +87,12 @@ export class Compiler {
     return toCompiled(this.#db.insertInto(snake(table)).values(row).compile());
   }
 
-  update(table: TableName, org: Raw, where: Readonly<Record<string, unknown>>, set: Readonly<Record<string, Raw>>): Compiled {
+  update(
+    table: TableName,
+    org: Raw,
+    where: Readonly<Record<string, unknown>>,
+    set: Readonly<Record<string, Raw>>,
+  ): Compiled {
     return toCompiled(
       this.#db
         .updateTable(snake(table))
@@ -109,7 +122,13 @@ export class Compiler {
   }
 
   /** Adds to a counting column, atomically. */
-  increment(table: TableName, org: Raw, where: Readonly<Record<string, unknown>>, column: string, by: number): Compiled {
+  increment(
+    table: TableName,
+    org: Raw,
+    where: Readonly<Record<string, unknown>>,
+    column: string,
+    by: number,
+  ): Compiled {
     return toCompiled(
       this.#db
         .updateTable(snake(table))
@@ -145,7 +164,8 @@ function matches(eb: Builder, table: TableName, where: Readonly<Record<string, u
     const key = snake(name);
     if (wanted === null) all.push(eb(key, "is", null) as Condition);
     else if (!isComparison(wanted)) all.push(eb(key, "=", encode(wanted)) as Condition);
-    else if (wanted.compare === "in" || wanted.compare === "not in") all.push(inList(eb, key, wanted.compare, (wanted.value as readonly unknown[]).map(encode)));
+    else if (wanted.compare === "in" || wanted.compare === "not in")
+      all.push(inList(eb, key, wanted.compare, (wanted.value as readonly unknown[]).map(encode)));
     else if (wanted.compare === "prefix") {
       const text = String(wanted.value);
       // A range and not LIKE: byte order, the index, and no pattern characters.
@@ -169,15 +189,29 @@ function inScopes(eb: Builder, scopes: ScopeSet): Condition {
   return eb.or(
     scopes.groups.map((group) =>
       eb.and([
-        eb("environment_id", "in", group.environments.map((one) => TABLES.environments.columns.id.encode(one))),
-        eb("namespace_id", "in", group.namespaces.map((one) => TABLES.namespaces.columns.id.encode(one))),
+        eb(
+          "environment_id",
+          "in",
+          group.environments.map((one) => TABLES.environments.columns.id.encode(one)),
+        ),
+        eb(
+          "namespace_id",
+          "in",
+          group.namespaces.map((one) => TABLES.namespaces.columns.id.encode(one)),
+        ),
       ]),
     ),
   );
 }
 
 /** `(a, b) > (x, y)`: what comes after a row in the order of these columns. */
-function past(eb: Builder, table: TableName, order: readonly string[], after: readonly unknown[], descending: boolean): Condition {
+function past(
+  eb: Builder,
+  table: TableName,
+  order: readonly string[],
+  after: readonly unknown[],
+  descending: boolean,
+): Condition {
   if (after.length !== order.length) throw new TypeError("a cursor names each ordering column");
   const left = sql.join(order.map((name) => sql.ref(snake(name))));
   const right = sql.join(order.map((name, at) => columnOf(table, name).encode(after[at])));

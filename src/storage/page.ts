@@ -59,10 +59,18 @@ function decodeCursor(table: TableName, order: readonly string[], cursor: string
     return columnsOf(table, order).map((column, at) => {
       const raw = raws[at] ?? null;
       const value = column?.decode(typeof raw === "object" && raw !== null ? Buffer.from(raw.b, "base64url") : raw);
-      if (value instanceof Date ? Number.isNaN(value.getTime()) : typeof value === "number" && !Number.isSafeInteger(value)) throw new TypeError("not a place in the order");
+      if (
+        value instanceof Date
+          ? Number.isNaN(value.getTime())
+          : typeof value === "number" && !Number.isSafeInteger(value)
+      )
+        throw new TypeError("not a place in the order");
       return value;
     });
   } catch (error) {
-    throw new VaultError("invalid_input", "The cursor is not one of this list.", { detail: { faults: [{ field: "after", message: "not a cursor of this list" }] }, cause: error });
+    throw new VaultError("invalid_input", "The cursor is not one of this list.", {
+      detail: { faults: [{ field: "after", message: "not a cursor of this list" }] },
+      cause: error,
+    });
   }
 }

@@ -69,9 +69,22 @@ export class Proofs {
   /** The event that last changed the row. Throws `integrity_failed`, after the alarm, when the row does not prove itself. */
   async check(org: Id<"org">, table: TableName, raw: Readonly<Record<string, Raw>>): Promise<Id<"evt">> {
     const { changed_by: changedBy, mac_version: version, mac_key: key, mac } = raw;
-    const known = Buffer.isBuffer(changedBy) && changedBy.length === 16 && Buffer.isBuffer(key) && key.length === 16 && Buffer.isBuffer(mac);
+    const known =
+      Buffer.isBuffer(changedBy) &&
+      changedBy.length === 16 &&
+      Buffer.isBuffer(key) &&
+      key.length === 16 &&
+      Buffer.isBuffer(mac);
     const list = known && TABLES[table].macs !== null && Number(version) in TABLES[table].macs;
-    if (!list || !(await this.#integrity.check(org, bytesToId("key", key), fieldsOf(table, Number(version), org, raw, changedBy), mac))) {
+    if (
+      !list ||
+      !(await this.#integrity.check(
+        org,
+        bytesToId("key", key),
+        fieldsOf(table, Number(version), org, raw, changedBy),
+        mac,
+      ))
+    ) {
       this.#alarm(org, table, nameOf(table, raw));
       throw new VaultError("integrity_failed");
     }
@@ -83,8 +96,15 @@ function newest(table: TableName): number {
   return Math.max(...Object.keys(TABLES[table].macs ?? {}).map(Number));
 }
 
-function fieldsOf(table: TableName, version: number, org: Id<"org">, raw: Readonly<Record<string, Raw>>, changedBy: Buffer): Field[] {
-  const names: readonly string[] = (TABLES[table].macs as Readonly<Record<number, readonly string[]>> | null)?.[version] ?? [];
+function fieldsOf(
+  table: TableName,
+  version: number,
+  org: Id<"org">,
+  raw: Readonly<Record<string, Raw>>,
+  changedBy: Buffer,
+): Field[] {
+  const names: readonly string[] =
+    (TABLES[table].macs as Readonly<Record<number, readonly string[]>> | null)?.[version] ?? [];
   const values = names.map((name): Field => {
     const value = raw[snake(name)] ?? null;
     return typeof value === "bigint" ? Number(value) : value;

@@ -15,7 +15,9 @@ export const below = <V>(value: V): Comparison<V> => ({ compare: "<", value });
 export const startingWith = (prefix: string): Comparison<string> => ({ compare: "prefix", value: prefix });
 
 /** All of these hold. A plain value means equal; `null` means there is none. */
-export type Where<T extends TableName> = { readonly [K in keyof Row<T>]?: Row<T>[K] | Comparison<Row<T>[K]> | undefined };
+export type Where<T extends TableName> = {
+  readonly [K in keyof Row<T>]?: Row<T>[K] | Comparison<Row<T>[K]> | undefined;
+};
 
 /**
  * The scopes an actor may see: pairs of an environment and a namespace, grouped so that environments with the same
@@ -23,7 +25,13 @@ export type Where<T extends TableName> = { readonly [K in keyof Row<T>]?: Row<T>
  */
 export type ScopeSet =
   | { readonly all: true }
-  | { readonly all: false; readonly groups: readonly { readonly environments: readonly Id<"env">[]; readonly namespaces: readonly Id<"nsp">[] }[] };
+  | {
+      readonly all: false;
+      readonly groups: readonly {
+        readonly environments: readonly Id<"env">[];
+        readonly namespaces: readonly Id<"nsp">[];
+      }[];
+    };
 
 export interface Query<T extends TableName> {
   readonly where?: Where<T> | undefined;

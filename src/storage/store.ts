@@ -48,7 +48,13 @@ export interface Facts {
   /** Changes unaudited columns of one row, without an event. Rows that are gone are left alone. */
   touch<T extends TableName>(org: Id<"org">, table: T, where: Where<T>, set: Partial<Row<T>>): Promise<void>;
   /** Adds to an unaudited counting column, durably before it returns. */
-  count<T extends TableName>(org: Id<"org">, table: T, where: Where<T>, column: keyof Row<T> & string, by: number): Promise<void>;
+  count<T extends TableName>(
+    org: Id<"org">,
+    table: T,
+    where: Where<T>,
+    column: keyof Row<T> & string,
+    by: number,
+  ): Promise<void>;
   /** A row of a table that is unaudited as a whole. */
   append<T extends TableName>(org: Id<"org">, table: T, row: Row<T>): Promise<void>;
 }
@@ -114,7 +120,9 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
 /** What tells a repeat: the caller, the operation and its Idempotency-Key. `null` when the call brought none. */
 function onceKey(integrity: RowIntegrity, { actor }: Permit): Buffer | null {
   const { idempotencyKey, operation } = actor.call;
-  return idempotencyKey === null || !("name" in actor) ? null : integrity.digest(["once", actor.id, operation, idempotencyKey]);
+  return idempotencyKey === null || !("name" in actor)
+    ? null
+    : integrity.digest(["once", actor.id, operation, idempotencyKey]);
 }
 
 class RowReader implements Reader {
@@ -183,11 +191,19 @@ async function compileChange(
         break;
       case "replace":
         guardDirectory(permit, command.table);
-        add(compiler.update(command.table, org, identity(command.table, command.before), await prove(command.table, command.after)));
+        add(
+          compiler.update(
+            command.table,
+            org,
+            identity(command.table, command.before),
+            await prove(command.table, command.after),
+          ),
+        );
         break;
       case "remove":
         guardDirectory(permit, command.table);
-        if (TABLES[command.table].macs !== null) rows.push(proofs.gone(command.table, rawRow(command.table, org, command.before)));
+        if (TABLES[command.table].macs !== null)
+          rows.push(proofs.gone(command.table, rawRow(command.table, org, command.before)));
         add(compiler.delete(command.table, org, identity(command.table, command.before)));
         break;
       case "raise-epoch":

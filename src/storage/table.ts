@@ -24,7 +24,8 @@ export interface TableSpec<C> {
 }
 
 export type ColumnValue<C> = C extends Column<infer T> ? T : never;
-export type RowOf<S> = S extends TableSpec<infer C> ? { readonly [K in keyof C]: ColumnValue<C[K]> } & Changed<S> : never;
+export type RowOf<S> =
+  S extends TableSpec<infer C> ? { readonly [K in keyof C]: ColumnValue<C[K]> } & Changed<S> : never;
 type Changed<S> = S extends { readonly macs: null } ? unknown : { readonly changedBy: Id<"evt"> };
 
 /** What is given to write a row: `changedBy` is the store's to say. */
@@ -40,5 +41,7 @@ export function encodeRow(columns: Columns, row: Readonly<Record<string, unknown
 }
 
 export function decodeRow(columns: Columns, raw: Readonly<Record<string, Raw>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, column.decode(raw[snake(name)] ?? null)]));
+  return Object.fromEntries(
+    Object.entries(columns).map(([name, column]) => [name, column.decode(raw[snake(name)] ?? null)]),
+  );
 }

@@ -5,7 +5,13 @@ import type { Draft, RowOf, TableSpec } from "./table.ts";
 /** Fills in what most tables have in common. */
 function table<const C, const M extends Readonly<Record<number, readonly (keyof C & string)[]>> | null = null>(
   columns: C,
-  more: { key?: readonly (keyof C & string)[]; owner?: "directory"; macs?: M; unaudited?: readonly (keyof C & string)[]; fact?: true } = {},
+  more: {
+    key?: readonly (keyof C & string)[];
+    owner?: "directory";
+    macs?: M;
+    unaudited?: readonly (keyof C & string)[];
+    fact?: true;
+  } = {},
 ): Omit<TableSpec<C>, "macs"> & { readonly macs: M } {
   return {
     columns,
@@ -120,7 +126,11 @@ export const TABLES = {
       state: text<"active" | "ended">(),
       address: nullable(text()),
     },
-    { macs: { 1: ["id", "principalId", "digest", "securityVersion", "createdAt", "expiresAt", "state"] }, unaudited: ["lastSeenAt"], fact: true },
+    {
+      macs: { 1: ["id", "principalId", "digest", "securityVersion", "createdAt", "expiresAt", "state"] },
+      unaudited: ["lastSeenAt"],
+      fact: true,
+    },
   ),
   environments: table(
     {
@@ -154,7 +164,12 @@ export const TABLES = {
       state: text<"active" | "removed">(),
       createdAt: time,
     },
-    { macs: { 1: ["id", "principalId", "role", "environmentId", "namespaceId", "workloadId", "startsAt", "endsAt", "state"] }, fact: true },
+    {
+      macs: {
+        1: ["id", "principalId", "role", "environmentId", "namespaceId", "workloadId", "startsAt", "endsAt", "state"],
+      },
+      fact: true,
+    },
   ),
   secrets: table(
     {
@@ -176,7 +191,11 @@ export const TABLES = {
       updatedBy: id("prn"),
       deletedAt: nullable(time),
     },
-    { macs: { 1: ["id", "environmentId", "namespaceId", "name", "currentVersion", "delivery", "state", "policy", "deletedAt"] } },
+    {
+      macs: {
+        1: ["id", "environmentId", "namespaceId", "name", "currentVersion", "delivery", "state", "policy", "deletedAt"],
+      },
+    },
   ),
   secretVersions: table(
     {
@@ -252,7 +271,21 @@ export const TABLES = {
     },
     {
       macs: {
-        1: ["id", "workloadId", "namespaceId", "environmentId", "manifestVersion", "deploymentId", "digest", "state", "bound", "cidrs", "mintedBy", "mintedAt", "expiresAt"],
+        1: [
+          "id",
+          "workloadId",
+          "namespaceId",
+          "environmentId",
+          "manifestVersion",
+          "deploymentId",
+          "digest",
+          "state",
+          "bound",
+          "cidrs",
+          "mintedBy",
+          "mintedAt",
+          "expiresAt",
+        ],
       },
     },
   ),
@@ -268,7 +301,10 @@ export const TABLES = {
       repeatDigest: nullable(bytes),
       delivered: json<readonly (readonly [Id<"sec">, number])[]>(),
     },
-    { key: ["injectionId"], macs: { 1: ["injectionId", "at", "address", "runnerId", "leaseId", "repeatDigest", "delivered"] } },
+    {
+      key: ["injectionId"],
+      macs: { 1: ["injectionId", "at", "address", "runnerId", "leaseId", "repeatDigest", "delivered"] },
+    },
   ),
   leases: table(
     {

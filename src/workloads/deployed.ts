@@ -21,16 +21,30 @@ const MOST_LOOKED_AT = 100;
  * The manifest that a workload has in an environment: the version deployed there; or, in an open environment that follows,
  * the latest whose author may deploy there. `null` when there is none.
  */
-export async function deployedAt(guard: Guard, reader: Reader, org: Id<"org">, place: LaunchPlace): Promise<Deployed | null> {
+export async function deployedAt(
+  guard: Guard,
+  reader: Reader,
+  org: Id<"org">,
+  place: LaunchPlace,
+): Promise<Deployed | null> {
   const { workload, environment } = place;
-  const deployment = await reader.get("deployments", { workloadId: workload.id, environmentId: environment.id, state: "active" });
+  const deployment = await reader.get("deployments", {
+    workloadId: workload.id,
+    environmentId: environment.id,
+    state: "active",
+  });
   if (deployment !== null && deployment.version !== null) {
     const manifest = await manifestVersion(reader, workload, deployment.version);
     return { deployment, manifest, bindings: manifest.variables === null ? null : deployment.bindings, author: null };
   }
   // Following is for open environments only; one that was closed since does not follow any more.
   if (environment.mode !== "open") return null;
-  const newest = await reader.list("manifests", { where: { workloadId: workload.id }, order: ["version"], descending: true, limit: MOST_LOOKED_AT });
+  const newest = await reader.list("manifests", {
+    where: { workloadId: workload.id },
+    order: ["version"],
+    descending: true,
+    limit: MOST_LOOKED_AT,
+  });
   const mayDeploy = new Map<Id<"prn">, boolean>();
   for (const manifest of newest) {
     if (isVaultsOwn(workload, manifest)) return { deployment, manifest, bindings: null, author: null };
@@ -48,7 +62,11 @@ function isVaultsOwn(workload: Row<"workloads">, manifest: Row<"manifests">): bo
 }
 
 /** Throws `not_found`. */
-export async function manifestVersion(reader: Reader, workload: Pick<Row<"workloads">, "id">, version: number): Promise<Row<"manifests">> {
+export async function manifestVersion(
+  reader: Reader,
+  workload: Pick<Row<"workloads">, "id">,
+  version: number,
+): Promise<Row<"manifests">> {
   const manifest = await reader.get("manifests", { workloadId: workload.id, version });
   if (manifest === null) throw new VaultError("not_found", `There is no manifest version ${String(version)}.`);
   return manifest;
@@ -58,13 +76,24 @@ export async function manifestVersion(reader: Reader, workload: Pick<Row<"worklo
  * For references that were not bound by a deployment: their author must hold `secret.reference` now, in the secret's
  * namespace or, where its policy offers it, in the workload's.
  */
-export function authorMayReference(guard: Guard, org: Id<"org">, place: LaunchPlace, author: Id<"prn"> | null): ReferenceCheck {
+export function authorMayReference(
+  guard: Guard,
+  org: Id<"org">,
+  place: LaunchPlace,
+  author: Id<"prn"> | null,
+): ReferenceCheck {
   return async ({ environment, namespaceId }) => {
     if (author === null) return null;
     const own = namespaceId === place.namespace.id;
     const namespace = own ? place.namespace : { ...place.namespace, id: namespaceId };
     const there = await guard.weighFor(org, author, "secret.reference", { environment, namespace, workload: null });
-    const here = own ? there : await guard.weighFor(org, author, "secret.reference", { environment, namespace: place.namespace, workload: null });
+    const here = own
+      ? there
+      : await guard.weighFor(org, author, "secret.reference", {
+          environment,
+          namespace: place.namespace,
+          workload: null,
+        });
     return there.allowed || here.allowed ? null : "its author may not reference this secret";
   };
 }

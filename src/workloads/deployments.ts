@@ -27,12 +27,23 @@ export class Deployments {
    * Deploys a version, the latest unless one is named; `latest` follows in an open environment. Whoever deploys needs
    * `secret.reference` where each secret is. Throws `reference_refused`, naming each variable that is wrong.
    */
-  async set(actor: Actor, at: WorkloadAt, environmentName: string, version: number | "latest" | undefined): Promise<DeploymentView> {
-    const permit = await this.#guard.require(actor, "workload.deploy", { on: "workload-in", ...at, environment: environmentName });
+  async set(
+    actor: Actor,
+    at: WorkloadAt,
+    environmentName: string,
+    version: number | "latest" | undefined,
+  ): Promise<DeploymentView> {
+    const permit = await this.#guard.require(actor, "workload.deploy", {
+      on: "workload-in",
+      ...at,
+      environment: environmentName,
+    });
     const { workload, environment } = permit.place;
     const reader = this.#store.read(permit);
     if (version === "latest" && environment.mode !== "open") {
-      throw new VaultError("invalid_input", "Only an open environment follows the latest version.", { detail: { faults: [{ field: "version", message: "name a version: this environment is not open" }] } });
+      throw new VaultError("invalid_input", "Only an open environment follows the latest version.", {
+        detail: { faults: [{ field: "version", message: "name a version: this environment is not open" }] },
+      });
     }
     const latest = await latestVersion(reader, workload.id);
     const wanted = version === undefined || version === "latest" ? latest : version;
@@ -40,33 +51,67 @@ export class Deployments {
     const manifest = await manifestVersion(reader, workload, wanted);
     checkVariables(manifest.variables, workload.allowedVariables);
     const bindings = await this.#bind(actor, permit, manifest);
-    const before = await reader.get("deployments", { workloadId: workload.id, environmentId: environment.id, state: "active" });
-    const fields = { version: version === "latest" ? null : wanted, bindings, deployedAt: this.#store.now(), deployedBy: principalOf(actor), state: "active" as const };
-    const after: NewRow<"deployments"> = before === null ? { id: this.#ids.next("dep"), workloadId: workload.id, environmentId: environment.id, ...fields } : { ...before, ...fields };
-    const change = before === null ? new Change().insert("deployments", after, "conflict") : new Change().replace("deployments", before, after);
+    const before = await reader.get("deployments", {
+      workloadId: workload.id,
+      environmentId: environment.id,
+      state: "active",
+    });
+    const fields = {
+      version: version === "latest" ? null : wanted,
+      bindings,
+      deployedAt: this.#store.now(),
+      deployedBy: principalOf(actor),
+      state: "active" as const,
+    };
+    const after: NewRow<"deployments"> =
+      before === null
+        ? { id: this.#ids.next("dep"), workloadId: workload.id, environmentId: environment.id, ...fields }
+        : { ...before, ...fields };
+    const change =
+      before === null
+        ? new Change().insert("deployments", after, "conflict")
+        : new Change().replace("deployments", before, after);
     await this.#store.commit(permit, change.raiseEpoch(), {
       result: "success",
       target: { type: "deployment", id: after.id, name: workload.name },
-      changes: [{ field: "version", before: before === null ? null : (before.version ?? "latest"), after: after.version ?? "latest" }],
+      changes: [
+        {
+          field: "version",
+          before: before === null ? null : (before.version ?? "latest"),
+          after: after.version ?? "latest",
+        },
+      ],
     });
     const names = await namesOf(reader, [after.deployedBy]);
     return deploymentView({ ...after, changedBy: permit.event.id }, environment.name, names(after.deployedBy));
   }
 
   async delete(actor: Actor, at: WorkloadAt, environmentName: string): Promise<void> {
-    const permit = await this.#guard.require(actor, "workload.deploy", { on: "workload-in", ...at, environment: environmentName });
-    const { workload, environment } = permit.place;
-    const deployment = await this.#store.read(permit).get("deployments", { workloadId: workload.id, environmentId: environment.id, state: "active" });
-    if (deployment === null) throw new VaultError("not_deployed");
-    await this.#store.commit(permit, new Change().replace("deployments", deployment, { state: "removed" }).raiseEpoch(), {
-      result: "success",
-      target: { type: "deployment", id: deployment.id, name: workload.name },
-      changes: [{ field: "version", before: deployment.version ?? "latest", after: null }],
+    const permit = await this.#guard.require(actor, "workload.deploy", {
+      on: "workload-in",
+      ...at,
+      environment: environmentName,
     });
+    const { workload, environment } = permit.place;
+    const deployment = await this.#store
+      .read(permit)
+      .get("deployments", { workloadId: workload.id, environmentId: environment.id, state: "active" });
+    if (deployment === null) throw new VaultError("not_deployed");
+    await this.#store.commit(
+      permit,
+      new Change().replace("deployments", deployment, { state: "removed" }).raiseEpoch(),
+      {
+        result: "success",
+        target: { type: "deployment", id: deployment.id, name: workload.name },
+        changes: [{ field: "version", before: deployment.version ?? "latest", after: null }],
+      },
+    );
   }
 
   async #bind(actor: Actor, permit: Permit<LaunchPlace>, manifest: Row<"manifests">): Promise<Bindings> {
-    const needs = await resolveManifest(this.#store.read(permit), permit.place, manifest.variables, null, (resolved) => this.#mayReference(actor, permit.place, resolved));
+    const needs = await resolveManifest(this.#store.read(permit), permit.place, manifest.variables, null, (resolved) =>
+      this.#mayReference(actor, permit.place, resolved),
+    );
     const refused = needs.filter((need) => need.problem !== null && (need.required || !need.absent));
     if (refused.length > 0) {
       const mayList = (await this.#guard.weigh(actor, "secret.list", { ...permit.place, workload: null })).allowed;
@@ -77,11 +122,18 @@ export class Deployments {
   }
 
   /** In the secret's own namespace or, where its policy offers it, in the workload's; and by a role that the policy names. */
-  async #mayReference(actor: Actor, place: LaunchPlace, { secret, environment, namespaceId }: Resolved): Promise<string | null> {
+  async #mayReference(
+    actor: Actor,
+    place: LaunchPlace,
+    { secret, environment, namespaceId }: Resolved,
+  ): Promise<string | null> {
     const refused = "there is no such secret, or you may not reference it";
     const there = { environment, namespace: { ...place.namespace, id: namespaceId }, workload: null };
     const here = { environment, namespace: place.namespace, workload: null };
-    const [atSecret, atWorkload] = await Promise.all([this.#guard.weigh(actor, "secret.reference", there), this.#guard.weigh(actor, "secret.reference", here)]);
+    const [atSecret, atWorkload] = await Promise.all([
+      this.#guard.weigh(actor, "secret.reference", there),
+      this.#guard.weigh(actor, "secret.reference", here),
+    ]);
     if (!atSecret.allowed && !atWorkload.allowed) return refused;
     const roles = secret.policy?.roles ?? [];
     if (roles.length === 0) return null;

@@ -34,8 +34,10 @@ export function checkVariables(variables: Variables, allowed: readonly string[])
     if (isDangerousVariable(name) && !allowed.includes(name)) {
       faults.push({ field, message: "this name changes how programs load; an admin can allow it for this workload" });
     }
-    if ("secret" in variable && parseReference(variable.secret) === null) faults.push({ field, message: "not a reference: NAME, namespace/NAME or environment/namespace/NAME" });
-    if ("template" in variable && parseTemplate(variable.template) === null) faults.push({ field, message: "the template has a ${…} that is not a reference; write $$ for a dollar sign" });
+    if ("secret" in variable && parseReference(variable.secret) === null)
+      faults.push({ field, message: "not a reference: NAME, namespace/NAME or environment/namespace/NAME" });
+    if ("template" in variable && parseTemplate(variable.template) === null)
+      faults.push({ field, message: "the template has a ${…} that is not a reference; write $$ for a dollar sign" });
   }
   if (faults.length > 0) throw new VaultError("invalid_input", undefined, { detail: { faults } });
 }

@@ -40,9 +40,19 @@ export class Manifests {
    * Makes a new version, which changes no environment until it is deployed there, but for open ones that follow. An agent
    * needs the permission wherever the workload is deployed. Throws `precondition_failed`, `invalid_input`.
    */
-  async save(actor: Actor, at: WorkloadAt, variables: Variables, note: string, ifMatch?: number | null): Promise<ManifestView> {
+  async save(
+    actor: Actor,
+    at: WorkloadAt,
+    variables: Variables,
+    note: string,
+    ifMatch?: number | null,
+  ): Promise<ManifestView> {
     const agent = actor.type === "service" && actor.role === "agent";
-    const permit = await this.#guard.require(actor, "workload.edit", { on: "workload", ...at, in: agent ? "deployed" : "any" });
+    const permit = await this.#guard.require(actor, "workload.edit", {
+      on: "workload",
+      ...at,
+      in: agent ? "deployed" : "any",
+    });
     const { workload } = permit.place;
     checkVariables(variables, workload.allowedVariables);
     const reader = this.#store.read(permit);
@@ -63,13 +73,17 @@ export class Manifests {
       };
       const diff = diffVariables(before, variables);
       try {
-        await this.#store.commit(permit, new Change().insert("manifests", manifest, "conflict", "version").raiseEpoch(), {
-          result: "success",
-          target: { type: "manifest", id: manifest.id, name: workload.name },
-          changes: diff.map((one) => ({ field: one.variable, before: one.before, after: one.after })),
-          facts: { version: manifest.version },
-          ...(note === "" ? {} : { reason: note }),
-        });
+        await this.#store.commit(
+          permit,
+          new Change().insert("manifests", manifest, "conflict", "version").raiseEpoch(),
+          {
+            result: "success",
+            target: { type: "manifest", id: manifest.id, name: workload.name },
+            changes: diff.map((one) => ({ field: one.variable, before: one.before, after: one.after })),
+            facts: { version: manifest.version },
+            ...(note === "" ? {} : { reason: note }),
+          },
+        );
         return await this.#view(reader, { ...manifest, changedBy: permit.event.id }, diff, true);
       } catch (error) {
         if (!(error instanceof MissedExpectation) || error.label !== "version" || tries >= MOST_TRIES) throw error;
@@ -81,8 +95,15 @@ export class Manifests {
     const permit = await this.#guard.require(actor, "workload.view", { on: "workload", ...at, in: "any" });
     const reader = this.#store.read(permit);
     const mayList = (await this.#guard.weighAnywhere(actor, "secret.list", permit.place)).allowed;
-    const found = await listPage(reader, "manifests", { where: { workloadId: permit.place.workload.id }, order: ["version"], descending: true }, page);
-    const items = await Promise.all(found.items.map(async (manifest) => this.#view(reader, manifest, await this.#diff(reader, manifest), mayList)));
+    const found = await listPage(
+      reader,
+      "manifests",
+      { where: { workloadId: permit.place.workload.id }, order: ["version"], descending: true },
+      page,
+    );
+    const items = await Promise.all(
+      found.items.map(async (manifest) => this.#view(reader, manifest, await this.#diff(reader, manifest), mayList)),
+    );
     return { items, next: found.next };
   }
 
@@ -95,11 +116,19 @@ export class Manifests {
   }
 
   async #diff(reader: Reader, manifest: Row<"manifests">): Promise<VariableDiff[]> {
-    const before = manifest.version === 1 ? null : await reader.get("manifests", { workloadId: manifest.workloadId, version: manifest.version - 1 });
+    const before =
+      manifest.version === 1
+        ? null
+        : await reader.get("manifests", { workloadId: manifest.workloadId, version: manifest.version - 1 });
     return diffVariables(before?.variables ?? null, manifest.variables);
   }
 
-  async #view(reader: Reader, manifest: Row<"manifests">, diff: readonly VariableDiff[], mayList: boolean): Promise<ManifestView> {
+  async #view(
+    reader: Reader,
+    manifest: Row<"manifests">,
+    diff: readonly VariableDiff[],
+    mayList: boolean,
+  ): Promise<ManifestView> {
     const names = await namesOf(reader, [manifest.createdBy]);
     const { shown, masked } = maskVariables(manifest.variables);
     return {

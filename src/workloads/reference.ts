@@ -14,7 +14,12 @@ export function parseReference(text: string): Reference | null {
   const match = REFERENCE.exec(text);
   if (match === null) return null;
   const [, environment, namespace, name = "", version] = match;
-  return { environment: environment ?? null, namespace: namespace ?? null, name, version: version === undefined ? null : Number(version) };
+  return {
+    environment: environment ?? null,
+    namespace: namespace ?? null,
+    name,
+    version: version === undefined ? null : Number(version),
+  };
 }
 
 /** A part of a template: text as it stands, or the value of a reference. */

@@ -46,7 +46,11 @@ export class Workloads {
   }
 
   /** Throws `already_exists`. */
-  async create(actor: Actor, at: WorkloadAt, settings: { description?: string | undefined; access?: "inherit" | "explicit" | undefined }): Promise<WorkloadView> {
+  async create(
+    actor: Actor,
+    at: WorkloadAt,
+    settings: { description?: string | undefined; access?: "inherit" | "explicit" | undefined },
+  ): Promise<WorkloadView> {
     const permit = await this.#guard.require(actor, "workload.create", { on: "namespace", namespace: at.namespace });
     const { namespace } = permit.place;
     const workload: NewRow<"workloads"> = {
@@ -60,7 +64,10 @@ export class Workloads {
       createdAt: this.#store.now(),
       createdBy: principalOf(actor),
     };
-    const change = new Change().expect("namespaces", { id: namespace.id, state: "active" }, 1).insert("workloads", workload).raiseEpoch();
+    const change = new Change()
+      .expect("namespaces", { id: namespace.id, state: "active" }, 1)
+      .insert("workloads", workload)
+      .raiseEpoch();
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "workload", id: workload.id, name: workload.name },
@@ -88,8 +95,15 @@ export class Workloads {
     const permit = await this.#guard.require(actor, "workload.delete", { on: "workload", ...at, in: "deployed" });
     const before = permit.place.workload;
     if (update.access !== undefined || update.allowedVariables !== undefined) {
-      const { allowed } = await this.#guard.weigh(actor, "grant.manage", { environment: null, namespace: null, workload: null });
-      if (!allowed) throw new VaultError("forbidden", undefined, { detail: { missing: { permission: "grant.manage", on: "org" } } });
+      const { allowed } = await this.#guard.weigh(actor, "grant.manage", {
+        environment: null,
+        namespace: null,
+        workload: null,
+      });
+      if (!allowed)
+        throw new VaultError("forbidden", undefined, {
+          detail: { missing: { permission: "grant.manage", on: "org" } },
+        });
     }
     const after = {
       ...before,
@@ -110,21 +124,34 @@ export class Workloads {
   async delete(actor: Actor, at: WorkloadAt): Promise<void> {
     const permit = await this.#guard.require(actor, "workload.delete", { on: "workload", ...at, in: "deployed" });
     const { workload } = permit.place;
-    if (workload.name === DEFAULT_WORKLOAD) throw new VaultError("in_use", "Each namespace keeps its default workload; it can be disabled.", { detail: { usedBy: ["the namespace"] } });
+    if (workload.name === DEFAULT_WORKLOAD)
+      throw new VaultError("in_use", "Each namespace keeps its default workload; it can be disabled.", {
+        detail: { usedBy: ["the namespace"] },
+      });
     const change = new Change().replace("workloads", workload, { state: "deleted" }).raiseEpoch();
-    for (const deployment of await this.#store.read(permit).list("deployments", { where: { workloadId: workload.id, state: "active" } })) {
+    for (const deployment of await this.#store
+      .read(permit)
+      .list("deployments", { where: { workloadId: workload.id, state: "active" } })) {
       change.replace("deployments", deployment, { state: "removed" });
     }
-    await this.#store.commit(permit, change, { result: "success", target: { type: "workload", id: workload.id, name: workload.name } });
+    await this.#store.commit(permit, change, {
+      result: "success",
+      target: { type: "workload", id: workload.id, name: workload.name },
+    });
   }
 
   async #list(actor: Actor, namespaceName: string | null, page: PageRequest): Promise<Page<WorkloadView>> {
     const { permit, seen } = await this.#guard.among(actor, "workload.view");
     const reader = this.#store.read(permit);
-    const namespace = namespaceName === null ? null : await reader.get("namespaces", { name: namespaceName, state: "active" });
+    const namespace =
+      namespaceName === null ? null : await reader.get("namespaces", { name: namespaceName, state: "active" });
     if (namespaceName !== null && namespace === null) throw new VaultError("not_found");
     const namespaces = namespacesIn(seen.scopes);
-    const where = { state: noneOf<Row<"workloads">["state"]>(["deleted"]), id: noneOf(seen.hidden), namespaceId: namespace?.id };
+    const where = {
+      state: noneOf<Row<"workloads">["state"]>(["deleted"]),
+      id: noneOf(seen.hidden),
+      namespaceId: namespace?.id,
+    };
     const reach = namespaces === "all" ? undefined : [{ namespaceId: oneOf(namespaces) }, { id: oneOf(seen.granted) }];
     const found = await listPage(reader, "workloads", { where, anyOf: reach, order: ["name", "id"] }, page);
     return { items: await this.#views(reader, found.items), next: found.next };
@@ -142,8 +169,13 @@ export class Workloads {
       reader.list("namespaces", { where: { id: oneOf([...new Set(rows.map((row) => row.namespaceId))]) } }),
       reader.list("deployments", { where: { workloadId: oneOf(ids), state: "active" } }),
     ]);
-    const environments = await reader.list("environments", { where: { id: oneOf([...new Set(deployments.map((row) => row.environmentId))]), state: noneOf(["deleted"]) } });
-    const names = await namesOf(reader, [...rows.map((row) => row.createdBy), ...deployments.map((row) => row.deployedBy)]);
+    const environments = await reader.list("environments", {
+      where: { id: oneOf([...new Set(deployments.map((row) => row.environmentId))]), state: noneOf(["deleted"]) },
+    });
+    const names = await namesOf(reader, [
+      ...rows.map((row) => row.createdBy),
+      ...deployments.map((row) => row.deployedBy),
+    ]);
     const latest = new Map(await Promise.all(ids.map(async (id) => [id, await latestVersion(reader, id)] as const)));
     return rows.map((row) => ({
       ...row,
@@ -161,10 +193,21 @@ export class Workloads {
 }
 
 export function deploymentView(row: Row<"deployments">, environment: string, by: string): DeploymentView {
-  return { environment, version: row.version, follow: row.version === null, deployedAt: row.deployedAt, deployedBy: by };
+  return {
+    environment,
+    version: row.version,
+    follow: row.version === null,
+    deployedAt: row.deployedAt,
+    deployedBy: by,
+  };
 }
 
 export async function latestVersion(reader: Reader, workload: Row<"workloads">["id"]): Promise<number | null> {
-  const [newest] = await reader.list("manifests", { where: { workloadId: workload }, order: ["version"], descending: true, limit: 1 });
+  const [newest] = await reader.list("manifests", {
+    where: { workloadId: workload },
+    order: ["version"],
+    descending: true,
+    limit: 1,
+  });
   return newest?.version ?? null;
 }

@@ -44,7 +44,10 @@ export const accessWire = {
   "org.list": { query: z.strictObject(page), response: listOf(org) },
   "org.get": { response: ownOrg },
   "org.update": {
-    body: z.strictObject({ reveal: z.enum(["admins", "nobody"]).optional(), viewerAudit: z.enum(["scope", "none"]).optional() }),
+    body: z.strictObject({
+      reveal: z.enum(["admins", "nobody"]).optional(),
+      viewerAudit: z.enum(["scope", "none"]).optional(),
+    }),
     response: ownOrg,
   },
   "environment.create": {

@@ -39,7 +39,13 @@ const session = z.strictObject({
   address: z.string().nullable(),
   current: z.boolean(),
 });
-const signedIn = z.strictObject({ token: z.string(), expiresAt: time, idleSeconds: z.int(), org: z.string(), login: z.string() });
+const signedIn = z.strictObject({
+  token: z.string(),
+  expiresAt: time,
+  idleSeconds: z.int(),
+  org: z.string(),
+  login: z.string(),
+});
 const newToken = { note: line(200).optional(), expiresAt: timeIn.optional(), cidrs: z.array(cidr).max(50).optional() };
 const issuedToken = serviceToken.extend({ token: z.string() });
 const inSelf = { params: z.strictObject({ user: login }) };
@@ -82,7 +88,11 @@ export const identityWire = {
   },
   "user.list": { query: z.strictObject(page), response: listOf(user) },
   "user.get": { ...inSelf, response: user },
-  "user.update": { ...inSelf, body: z.strictObject({ role: orgRole.optional(), state: state.optional() }), response: user },
+  "user.update": {
+    ...inSelf,
+    body: z.strictObject({ role: orgRole.optional(), state: state.optional() }),
+    response: user,
+  },
   "user.invite": { ...inSelf, response: z.strictObject({ user, setUpToken: z.string(), expiresAt: time }) },
   "user.delete": { ...inSelf, response: z.undefined() },
   "service-user.create": {
@@ -98,6 +108,11 @@ export const identityWire = {
     response: serviceUser,
   },
   "service-user.delete": { ...inServiceUser, response: z.undefined() },
-  "service-token.create": { ...inServiceUser, headers: ["Idempotency-Key"], body: z.strictObject(newToken), response: issuedToken },
+  "service-token.create": {
+    ...inServiceUser,
+    headers: ["Idempotency-Key"],
+    body: z.strictObject(newToken),
+    response: issuedToken,
+  },
   "service-token.delete": { params: z.strictObject({ serviceUser: name, id: idOf("crd") }), response: z.undefined() },
 } as const satisfies Record<string, Wire>;

@@ -6,6 +6,11 @@ import type { Wire } from "./shape.ts";
 const MAX_VALUE_TEXT = 87_384;
 const encoding = z.enum(["utf8", "base64"]);
 
+/** As a decoder that forgives nothing would have it: what is decoded must be written the same way again. */
+function isBase64(text: string): boolean {
+  return Buffer.from(text, "base64").toString("base64") === text;
+}
+
 const metadata = {
   description: line(500).optional(),
   tags: z.array(name).max(20).optional(),
@@ -48,7 +53,11 @@ const secretVersion = z.strictObject({
 
 const inScope = { params: z.strictObject({ environment: name, namespace: name }) };
 const inSecret = { params: z.strictObject({ environment: name, namespace: name, secret: secretName }) };
-const filter = z.strictObject({ ...page, prefix: z.string().max(128).optional(), state: z.enum(["active", "deleted"]).optional() });
+const filter = z.strictObject({
+  ...page,
+  prefix: z.string().max(128).optional(),
+  state: z.enum(["active", "deleted"]).optional(),
+});
 
 /** Secrets: names, metadata, versions; values go in by `secret.write` and out only by `secret.reveal` and the exchange. */
 export const secretsWire = {
@@ -57,11 +66,19 @@ export const secretsWire = {
   "secret.write": {
     ...inSecret,
     headers: ["If-Match", "If-None-Match"],
-    body: z.strictObject({
-      value: z.string().max(MAX_VALUE_TEXT).refine((text) => !/\p{Cs}/u.test(text), "not well-formed Unicode: send base64"),
-      encoding: encoding.optional(),
-      ...metadata,
-    }),
+    body: z
+      .strictObject({
+        value: z
+          .string()
+          .max(MAX_VALUE_TEXT)
+          .refine((text) => !/\p{Cs}/u.test(text), "not well-formed Unicode: send base64"),
+        encoding: encoding.optional(),
+        ...metadata,
+      })
+      .refine((body) => body.encoding !== "base64" || isBase64(body.value), {
+        path: ["value"],
+        message: "not base64 (RFC 4648 section 4, padded)",
+      }),
     response: secret.extend({ created: z.boolean(), changed: z.boolean() }),
   },
   "secret.get": { ...inSecret, response: secret },
@@ -76,5 +93,9 @@ export const secretsWire = {
   "secret.rollback": { ...inSecret, headers: ["If-Match"], body: z.strictObject({ version }), response: secret },
   "secret.delete": { ...inSecret, headers: ["If-Match"], response: z.undefined() },
   "secret.restore": { ...inSecret, response: secret },
-  "secret.destroy": { ...inSecret, body: z.strictObject({ versions: z.array(version).min(1).max(100).optional() }), response: z.undefined() },
+  "secret.destroy": {
+    ...inSecret,
+    body: z.strictObject({ versions: z.array(version).min(1).max(100).optional() }),
+    response: z.undefined(),
+  },
 } as const satisfies Record<string, Wire>;

@@ -3,11 +3,18 @@ import { cidr, idOf, line, listOf, name, page, time, variableName, version, vers
 import type { Wire } from "./shape.ts";
 
 const required = z.boolean().optional();
-const REFERENCE = /^(?:(?:[a-z0-9][a-z0-9_-]{0,62}\/)?[a-z0-9][a-z0-9_-]{0,62}\/)?[A-Za-z_][A-Za-z0-9_]{0,127}(?:@[1-9]\d{0,9})?$/;
+const REFERENCE =
+  /^(?:(?:[a-z0-9][a-z0-9_-]{0,62}\/)?[a-z0-9][a-z0-9_-]{0,62}\/)?[A-Za-z_][A-Za-z0-9_]{0,127}(?:@[1-9]\d{0,9})?$/;
 
 /** `NAME`, `namespace/NAME` or `environment/namespace/NAME`, each with `@version` if pinned. */
-export const reference = z.string().regex(REFERENCE, "NAME, namespace/NAME or environment/namespace/NAME, with @version if pinned");
-const text = (max: number) => z.string().max(max).refine((value) => !/[\p{Cs}\0]/u.test(value), "not text that a variable can hold");
+export const reference = z
+  .string()
+  .regex(REFERENCE, "NAME, namespace/NAME or environment/namespace/NAME, with @version if pinned");
+const text = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((value) => !/[\p{Cs}\0]/u.test(value), "not text that a variable can hold");
 
 export const variable = z.union(
   [
@@ -22,7 +29,9 @@ export const variable = z.union(
 const manifestBody = z.union(
   [
     z.strictObject({
-      variables: z.record(variableName, variable).refine((all) => Object.keys(all).length <= 100, "at most 100 variables"),
+      variables: z
+        .record(variableName, variable)
+        .refine((all) => Object.keys(all).length <= 100, "at most 100 variables"),
       note: line(500).optional(),
     }),
     z.strictObject({ all: z.literal(true), note: line(500).optional() }),
@@ -36,7 +45,14 @@ const shownManifest = z.strictObject({
   all: z.boolean(),
   variables: z.record(z.string(), variable).nullable(),
   maskedVariables: z.int(),
-  diff: z.array(z.strictObject({ variable: z.string().nullable(), change: z.enum(["added", "removed", "changed"]), before: variable.nullable(), after: variable.nullable() })),
+  diff: z.array(
+    z.strictObject({
+      variable: z.string().nullable(),
+      change: z.enum(["added", "removed", "changed"]),
+      before: variable.nullable(),
+      after: variable.nullable(),
+    }),
+  ),
   note: z.string(),
   createdAt: time,
   createdBy: z.string(),
@@ -95,7 +111,11 @@ export const workloadsWire = {
   "workload.create": {
     ...inNamespace,
     headers: ["Idempotency-Key"],
-    body: z.strictObject({ name, description: line(500).optional(), access: z.enum(["inherit", "explicit"]).optional() }),
+    body: z.strictObject({
+      name,
+      description: line(500).optional(),
+      access: z.enum(["inherit", "explicit"]).optional(),
+    }),
     response: workload,
   },
   "workload.search": { query: z.strictObject(page), response: listOf(workload) },
@@ -114,8 +134,15 @@ export const workloadsWire = {
   "workload.delete": { ...inWorkload, response: z.undefined() },
   "manifest.save": { ...inWorkload, headers: ["If-Match"], body: manifestBody, response: shownManifest },
   "manifest.list": { ...inWorkload, query: z.strictObject(page), response: listOf(shownManifest) },
-  "manifest.get": { params: z.strictObject({ namespace: name, workload: name, version: versionText }), response: shownManifest },
-  "deployment.set": { ...inDeployment, body: z.strictObject({ version: z.union([version, z.literal("latest")]).optional() }), response: deployment },
+  "manifest.get": {
+    params: z.strictObject({ namespace: name, workload: name, version: versionText }),
+    response: shownManifest,
+  },
+  "deployment.set": {
+    ...inDeployment,
+    body: z.strictObject({ version: z.union([version, z.literal("latest")]).optional() }),
+    response: deployment,
+  },
   "deployment.delete": { ...inDeployment, response: z.undefined() },
   "token.mint": {
     ...inWorkload,
@@ -160,7 +187,13 @@ export const workloadsWire = {
     }),
   },
   "injection.list": {
-    query: z.strictObject({ ...page, environment: name.optional(), namespace: name.optional(), workload: name.optional(), state: z.enum(["minted", "exchanged", "revoked", "expired"]).optional() }),
+    query: z.strictObject({
+      ...page,
+      environment: name.optional(),
+      namespace: name.optional(),
+      workload: name.optional(),
+      state: z.enum(["minted", "exchanged", "revoked", "expired"]).optional(),
+    }),
     response: listOf(injection),
   },
   "injection.get": { params: z.strictObject({ id: idOf("inj") }), response: injection },

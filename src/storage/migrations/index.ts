@@ -15,13 +15,24 @@ const STEPS: Readonly<Record<string, (db: Kysely<unknown>, kind: Engine["kind"])
  * @param done names of migrations the database has already seen, or `null` for an empty one.
  * @throws {VaultError} `schema_unknown` when it has seen one that this version does not know.
  */
-export async function migrate(db: Kysely<unknown>, kind: Engine["kind"], done: readonly string[] | null): Promise<void> {
+export async function migrate(
+  db: Kysely<unknown>,
+  kind: Engine["kind"],
+  done: readonly string[] | null,
+): Promise<void> {
   const unknown = (done ?? []).filter((name) => !(name in STEPS));
-  if (unknown.length > 0) throw new VaultError("schema_unknown", `The database knows ${unknown.join(", ")}, which this version does not: a newer version wrote it.`);
+  if (unknown.length > 0)
+    throw new VaultError(
+      "schema_unknown",
+      `The database knows ${unknown.join(", ")}, which this version does not: a newer version wrote it.`,
+    );
   const migrations: Record<string, Migration> = Object.fromEntries(
     Object.entries(STEPS).map(([name, up]) => [name, { up: (on: Kysely<unknown>) => up(on, kind) }]),
   );
   const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } });
   const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) throw new VaultError("store_unavailable", "The database's schema could not be brought up to date.", { cause: error });
+  if (error !== undefined)
+    throw new VaultError("store_unavailable", "The database's schema could not be brought up to date.", {
+      cause: error,
+    });
 }

@@ -104,8 +104,13 @@ export class Committer {
   }
 
   #head(chain: Id<"org">): ChainHead {
-    const row = this.#statements.get("SELECT seq, hash FROM audit_events WHERE org_id = ? AND slot = ? ORDER BY seq DESC LIMIT 1", [idToBytes(chain), SLOT]);
-    return row === null ? { slot: SLOT, seq: 0, hash: GENESIS } : { slot: SLOT, seq: Number(row["seq"]), hash: row["hash"] as Buffer };
+    const row = this.#statements.get(
+      "SELECT seq, hash FROM audit_events WHERE org_id = ? AND slot = ? ORDER BY seq DESC LIMIT 1",
+      [idToBytes(chain), SLOT],
+    );
+    return row === null
+      ? { slot: SLOT, seq: 0, hash: GENESIS }
+      : { slot: SLOT, seq: Number(row["seq"]), hash: row["hash"] as Buffer };
   }
 
   #append(chain: Id<"org">, row: AuditRow): void {

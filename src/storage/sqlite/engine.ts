@@ -42,7 +42,8 @@ export async function openSqlite(options: { folder: string; scribe: Scribe; cloc
 
 function startError(error: unknown): VaultError {
   if (isVaultError(error)) return error;
-  if (codeOf(error) === "SQLITE_NOTADB") return new VaultError("schema_unknown", "The database file is not a database, or a damaged one.");
+  if (codeOf(error) === "SQLITE_NOTADB")
+    return new VaultError("schema_unknown", "The database file is not a database, or a damaged one.");
   return new VaultError("store_unavailable", "The database cannot be opened.", { cause: error });
 }
 
@@ -181,7 +182,9 @@ class SqliteEngine implements Engine {
     if (this.#queue.length > 0 || this.#closing) return;
     try {
       this.#reopen();
-      this.#on.writer.exec("BEGIN IMMEDIATE; INSERT INTO meta (name, value) VALUES ('probe', '') ON CONFLICT (name) DO UPDATE SET value = ''; COMMIT");
+      this.#on.writer.exec(
+        "BEGIN IMMEDIATE; INSERT INTO meta (name, value) VALUES ('probe', '') ON CONFLICT (name) DO UPDATE SET value = ''; COMMIT",
+      );
       this.#fault = null;
     } catch (error) {
       if (this.#on.writer.inTransaction) this.#on.writer.exec("ROLLBACK");

@@ -12,9 +12,14 @@ export type Connection = Database.Database;
  */
 export async function loadDriver(): Promise<typeof Database> {
   const require = createRequire(import.meta.url);
-  const { version } = JSON.parse(readFileSync(require.resolve("better-sqlite3/package.json"), "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(require.resolve("better-sqlite3/package.json"), "utf8")) as {
+    version: string;
+  };
   if (Number(version.split(".")[0]) >= 13 && Number(process.versions["napi"]) < 10) {
-    throw new VaultError("store_unavailable", `better-sqlite3 ${version} needs a newer Node than ${process.version}: install again with this Node (\`npm ci\`).`);
+    throw new VaultError(
+      "store_unavailable",
+      `better-sqlite3 ${version} needs a newer Node than ${process.version}: install again with this Node (\`npm ci\`).`,
+    );
   }
   return (await import("better-sqlite3")).default;
 }
@@ -33,7 +38,8 @@ export function lockFolder(Driver: typeof Database, folder: string): Connection 
     chmodSync(path, 0o600);
   } catch (error) {
     lock.close();
-    if (codeOf(error).startsWith("SQLITE_BUSY")) throw new VaultError("folder_in_use", `Another vault uses the data folder ${folder}.`);
+    if (codeOf(error).startsWith("SQLITE_BUSY"))
+      throw new VaultError("folder_in_use", `Another vault uses the data folder ${folder}.`);
     throw new VaultError("store_unavailable", `The data folder ${folder} cannot be written.`, { cause: error });
   }
   return lock;
@@ -68,9 +74,13 @@ export function openReader(Driver: typeof Database, file: string): Connection {
 
 /** The migrations a database has seen, or `null` for an empty one. Throws `schema_unknown` for what is not a vault's. */
 export function knownMigrations(db: Connection): readonly string[] | null {
-  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").pluck().all();
+  const tables = db
+    .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    .pluck()
+    .all();
   if (tables.length === 0) return null;
-  if (!tables.includes("kysely_migration")) throw new VaultError("schema_unknown", "The database file belongs to another program.");
+  if (!tables.includes("kysely_migration"))
+    throw new VaultError("schema_unknown", "The database file belongs to another program.");
   return db.prepare("SELECT name FROM kysely_migration ORDER BY name").pluck().all().map(String);
 }
 

@@ -1,0 +1,34 @@
+import type { AuditView, Environments, Grants, Guard, Namespaces, OrgSettings } from "#access";
+import type { Orgs, ServiceUsers, Sessions, SignIn, Users } from "#identity";
+import type { Exchange, Injections, Leases, Mint } from "#injection";
+import type { Secrets, Versions } from "#secrets";
+import type { Store } from "#storage";
+import type { Deployments, Manifests, Workloads } from "#workloads";
+import type { Response } from "#contract";
+
+/** What the routes call: one object a part of the domain, made by the composition root. */
+export interface Rooms {
+  readonly guard: Guard;
+  readonly store: Store;
+  readonly audit: AuditView;
+  readonly environments: Environments;
+  readonly namespaces: Namespaces;
+  readonly grants: Grants;
+  readonly orgSettings: OrgSettings;
+  readonly orgs: Orgs;
+  readonly users: Users;
+  readonly serviceUsers: ServiceUsers;
+  readonly sessions: Sessions;
+  readonly signIn: SignIn;
+  readonly secrets: Secrets;
+  readonly versions: Versions;
+  readonly workloads: Workloads;
+  readonly manifests: Manifests;
+  readonly deployments: Deployments;
+  readonly mint: Mint;
+  readonly exchange: Exchange;
+  readonly injections: Injections;
+  readonly leases: Leases;
+  /** What the process says of itself. */
+  status(): Promise<Response<"status.get">>;
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { runCli } from "#cli";
+import type { UpFlags } from "#cli";
+
+// Whatever this process makes is its user's alone.
+process.umask(0o077);
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+/** Runs the vault until SIGTERM or SIGINT, drains, and returns 0. A second signal ends it at once. */
+async function up(flags: UpFlags): Promise<number> {
+  const [{ pino }, { createVault }, { readConfig }] = await Promise.all([
+    import("pino"),
+    import("./vault.ts"),
+    import("./config.ts"),
+  ]);
+  const config = readConfig({ ...flags }, process.env);
+  const log = pino(
+    { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
+  const vault = await createVault(config, version, log);
+  if (vault.founded !== null) await tellOwner(config.keysFolder, vault.founded);
+  process.stdout.write(`Sallyport ${version} listens on ${vault.url}\n`);
+  if (process.versions.node.startsWith("20.")) log.warn({}, "Node 20 is past its end of life: Node 24 is recommended");
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"] as const) {
+      process.once(name, () => {
+        resolve(name);
+        process.once(name, () => process.exit(130));
+      });
+    }
+  });
+  log.info({ signal }, "draining");
+  await vault.close();
+  return 0;
+}
+
+/** The set-up credential goes to the terminal, or to a 0600 file where there is none: never into a log. */
+async function tellOwner(
+  keysFolder: string,
+  founded: NonNullable<Awaited<ReturnType<typeof import("./vault.ts").createVault>>["founded"]>,
+): Promise<void> {
+  const { org, owner, setUpToken, expiresAt } = founded;
+  process.stdout.write(`First start: the org "${org.slug}" and its owner "${owner}" were made.\n`);
+  if (process.stdout.isTTY) {
+    process.stdout.write(
+      `The owner's set-up credential, shown this once, good until ${expiresAt.toISOString()}:\n\n  ${setUpToken.reveal()}\n\n`,
+    );
+  } else {
+    const file = join(keysFolder, "owner-set-up.token");
+    await writeFile(file, `${setUpToken.reveal()}\n`, { mode: 0o600, flag: "w" });
+    process.stdout.write(`The owner's set-up credential, good once until ${expiresAt.toISOString()}, is in ${file}\n`);
+  }
+  process.stdout.write(
+    `With it the owner chooses a password: sallyport login --set-up\nAlone on this machine you need neither: sallyport secret set NAME\n`,
+  );
+}
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  up,
+  version,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+});

@@ -1,0 +1,320 @@
+import { join } from "node:path";
+import { chmod, writeFile } from "node:fs/promises";
+import { INSTANCE, MINUTE, SECOND, VaultError, systemClock } from "#base";
+import type { Clock, Id } from "#base";
+import { loadOpenApi, loadWire } from "#contract";
+import type { Response } from "#contract";
+import {
+  Keyring,
+  PasswordHasher,
+  createIdSource,
+  createRootKeyFile,
+  createSigningKeyFile,
+  fileRootKey,
+  frame,
+  loadSigner,
+  randomBytes,
+  sha256,
+} from "#crypto";
+import type { KeySource, PasswordHasherOptions, WrappedKey } from "#crypto";
+import { Change, openSqlite, openStore } from "#storage";
+import type { Facts, Row, RowIntegrity, Scribe, TamperAlarm } from "#storage";
+import { Checkpoints, writeEvent } from "#audit";
+import { AuditView, Environments, Grants, Guard, Knowledge, Namespaces, OrgSettings, Tally, keyRow } from "#access";
+import { Authenticator, Orgs, ServiceUsers, Sessions, SignIn, Users, blockList } from "#identity";
+import type { FoundedOrg } from "#identity";
+import { Secrets, Values, Versions } from "#secrets";
+import { Deployments, Manifests, Workloads } from "#workloads";
+import { Exchange, Injections, Leases, Mint } from "#injection";
+import { createApp, listen, openHandlers, routes } from "#http";
+import type { Logger, Readiness, Rooms } from "#http";
+import type { Config } from "./config.ts";
+
+/** What a test or another entry point may put in another's place. */
+export interface Overrides {
+  readonly clock?: Clock;
+  readonly passwords?: PasswordHasherOptions;
+  readonly checkAnswers?: boolean;
+}
+
+export interface Vault {
+  readonly url: string;
+  readonly socketPath: string | null;
+  /** The first org with its owner's set-up credential, when this was the first start. */
+  readonly founded: FoundedOrg | null;
+  /** Answers what is in flight, makes everything durable, and lets go of all files and keys. */
+  close(): Promise<void>;
+}
+
+const SOCKET = "sallyport.sock";
+/** Long before 2^32 (NIST SP 800-38D section 8.3): rotation renews a key well before it stops here. */
+const MOST_ENCRYPTIONS = 2 ** 31;
+
+/**
+ * The composition root: the object graph of a running vault, from its files to its sockets, on one page.
+ *
+ * @throws {VaultError} what stops a start: see the exit codes.
+ */
+export async function createVault(
+  config: Config,
+  version: string,
+  log: Logger,
+  overrides: Overrides = {},
+): Promise<Vault> {
+  const clock = overrides.clock ?? systemClock;
+  const ids = createIdSource(clock);
+  const startedAt = clock.now();
+  const onFault = (error: unknown): void => {
+    log.error(
+      { code: error instanceof VaultError ? error.code : "internal", cause: causeOf(error) },
+      "background work failed; it is tried again",
+    );
+  };
+
+  // The store, whose events the audit room writes and whose rows the keyring proves.
+  const late: { checkpoints: Checkpoints | null; alarm: TamperAlarm } = { checkpoints: null, alarm: () => undefined };
+  const scribe: Scribe = {
+    write(entry, head, now) {
+      const known = entry as Parameters<typeof writeEvent>[0];
+      late.checkpoints?.grown(known.permit.event.chain);
+      return writeEvent(known, head, now);
+    },
+  };
+  const engine = await openSqlite({ folder: config.dataFolder, scribe, clock });
+  try {
+    const { store, facts } = openStore(
+      engine,
+      rowIntegrity(() => keyring),
+      (...row) => late.alarm(...row),
+    );
+    const guard = new Guard(new Knowledge(facts, store), store, ids);
+
+    // The keys.
+    const rootFile = join(config.keysFolder, "root.key");
+    const signingFile = join(config.keysFolder, "checkpoint.key");
+    const instanceKey = await facts.of(INSTANCE).get("keys", { purpose: "instance" });
+    if (instanceKey === null) await makeKeyFiles(rootFile, signingFile);
+    const root = await fileRootKey(rootFile).load();
+    if (instanceKey !== null && instanceKey.parentId !== root.id) {
+      throw new VaultError(
+        "key_file_invalid",
+        `The root key in ${rootFile} is not the one that this database was made with.`,
+      );
+    }
+    const keyring = new Keyring(root, keySource(facts), ids);
+    if (instanceKey === null) await foundInstance();
+    const instance = await facts.of(INSTANCE).get("meta", { name: "instance" });
+    if (instance === null)
+      throw new VaultError("schema_unknown", "The database has keys but no instance: it is damaged.");
+
+    // The audit log's checkpoints.
+    const signer = await loadSigner(signingFile, `sallyport/${instance.value}`);
+    const checkpoints = new Checkpoints({ path: config.checkpointFile, facts, signer, clock, onFault });
+    await writeFile(join(config.keysFolder, "checkpoint.pub"), `${checkpoints.verifierKey}\n`, { mode: 0o644 });
+    await chmod(join(config.keysFolder, "checkpoint.pub"), 0o644);
+    await checkpoints.start();
+    late.checkpoints = checkpoints;
+    const tally = new Tally(guard);
+    tally.start(onFault);
+    late.alarm = tamperAlarm(guard, log, onFault);
+
+    // The rooms.
+    const loopbackOnly = isLoopback(config.host);
+    const authenticator = new Authenticator({ facts, tally, clock: store, reach: { loopbackOnly } });
+    const hasher = new PasswordHasher(overrides.passwords);
+    const values = new Values(keyring);
+    const orgs = new Orgs(guard, store, facts, keyring, ids);
+    const founded = await orgs.first(config.org, config.owner);
+    const rooms: Rooms = {
+      guard,
+      store,
+      audit: new AuditView(guard, store, checkpoints),
+      environments: new Environments(guard, store, keyring, ids),
+      namespaces: new Namespaces(guard, store, ids),
+      grants: new Grants(guard, store, ids),
+      orgSettings: new OrgSettings(guard, store),
+      orgs,
+      users: new Users(guard, store, ids),
+      serviceUsers: new ServiceUsers(guard, store, ids),
+      sessions: new Sessions(guard, store),
+      signIn: new SignIn({ guard, store, facts, tally, hasher, ids }),
+      secrets: new Secrets(guard, store),
+      versions: new Versions(guard, store, values, ids),
+      workloads: new Workloads(guard, store, ids),
+      manifests: new Manifests(guard, store, ids),
+      deployments: new Deployments(guard, store, ids),
+      mint: new Mint(guard, store, ids),
+      exchange: new Exchange({ guard, store, facts, tally, values, authenticator, ids }),
+      injections: new Injections(guard, store),
+      leases: new Leases(guard, store, facts, tally),
+      status,
+    };
+
+    // The door.
+    const app = createApp({
+      wire: await loadWire(),
+      handlers: { ...openHandlers(ready, await loadOpenApi(version)), ...routes(rooms) },
+      authenticate: (call, credential, machine) => authenticator.actor(call, credential, machine),
+      settle: (permit, outcome) => guard.settle(permit, outcome),
+      refused: (call, reason) => tally.count(call, reason, INSTANCE),
+      log,
+      clock,
+      newRequestId: () => `req_${randomBytes(12).toString("hex")}`,
+      trustedProxies: config.trustedProxies.length === 0 ? null : blockList(config.trustedProxies),
+      limits: { failures: { count: config.failuresPerTenSeconds, seconds: 10 } },
+      checkAnswers: overrides.checkAnswers ?? false,
+    });
+    const socketPath = join(config.dataFolder, SOCKET);
+    const servers = await listen({
+      app,
+      host: config.host,
+      port: config.port,
+      socketPath,
+      insecurePlainHttp: config.insecurePlainHttp,
+    });
+
+    async function foundInstance(): Promise<void> {
+      const keys = keyring.createInstance();
+      const change = new Change().insert("meta", { name: "instance", value: randomBytes(16).toString("hex") });
+      for (const key of keys) change.insert("keys", keyRow(key, clock.now()), "conflict");
+      await store.commit(guard.system("instance.made"), change, { result: "success" });
+      keyring.adopt(keys);
+    }
+    async function ready(): Promise<Readiness> {
+      const { writable, reason } = await store.health();
+      const checks = {
+        seal: keyring.sealed ? "sealed" : "unsealed",
+        store: writable ? "ok" : "not writable",
+        audit: writable ? "ok" : (reason ?? "not writable"),
+      };
+      return { ready: writable && !keyring.sealed, checks };
+    }
+    async function status(): Promise<Response<"status.get">> {
+      const { last } = checkpoints;
+      const { ready: isReady } = await ready();
+      const sameFolder = config.checkpointFile.startsWith(config.dataFolder);
+      return {
+        version,
+        node: process.version,
+        store: store.kind,
+        ready: isReady,
+        sealed: keyring.sealed,
+        startedAt: startedAt.toISOString(),
+        address: servers.url,
+        audit: {
+          events: await facts.of(INSTANCE).count("auditEvents"),
+          lastCheckpointAt: last?.at.toISOString() ?? null,
+          checkpointedEvents: last?.events ?? 0,
+          checkpointPlace: sameFolder ? "the data folder" : "outside the data folder",
+        },
+        warnings: [
+          ...(sameFolder
+            ? [
+                "Checkpoints lie beside the database: whoever can roll one back can roll back both. Set SALLYPORT_CHECKPOINTS to another disk.",
+              ]
+            : []),
+          ...(process.versions.node.startsWith("20.")
+            ? ["Node 20 is past its end of life: Node 24 is recommended."]
+            : []),
+        ],
+      };
+    }
+
+    return {
+      url: servers.url,
+      socketPath: servers.socketPath,
+      founded,
+      async close() {
+        await servers.drain(config.drainSeconds * SECOND);
+        await tally.stop();
+        await checkpoints.stop();
+        await engine.close();
+        keyring.close();
+      },
+    };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+
+  async function makeKeyFiles(rootFile: string, signingFile: string): Promise<void> {
+    // An interrupted first start may have left one or both: they are as good as new.
+    for (const make of [() => createRootKeyFile(rootFile, ids), () => createSigningKeyFile(signingFile, ids)]) {
+      await make().catch((error: unknown) => {
+        if (!(error instanceof VaultError) || error.code !== "already_exists") throw error;
+      });
+    }
+  }
+}
+
+/** The MACs of rows are the org's current MAC key's; old ones are checked by the key they name. */
+function rowIntegrity(keyring: () => Keyring): RowIntegrity {
+  return {
+    async prove(org, fields) {
+      const message = frame(fields);
+      const key = await keyring().macKey(org);
+      return { key: key.id, mac: key.sign(message), digest: sha256(message) };
+    },
+    async check(org, key, fields, mac) {
+      const found = keyring().macKeyCached(org, key) ?? (await keyring().macKeyById(org, key));
+      return found?.verify(frame(fields), mac) ?? false;
+    },
+    digest: (fields) => sha256(frame(fields)),
+  };
+}
+
+function keySource(facts: Facts): KeySource {
+  return {
+    async find(org, id) {
+      const row = await facts.of(org).get("keys", { id });
+      return row === null ? null : wrappedKey(org, row);
+    },
+    async current(org, purpose, environment) {
+      const row = await facts.of(org).get("keys", { purpose, environmentId: environment, state: "current" });
+      return row === null ? null : wrappedKey(org, row);
+    },
+    async reserve(org, id, count) {
+      const row = await facts.of(org).get("keys", { id });
+      if (row === null || row.encryptions + count > MOST_ENCRYPTIONS)
+        throw new VaultError("limit_reached", "The data key has been used too often: rotate it.");
+      await facts.count(org, "keys", { id }, "encryptions", count);
+    },
+  };
+}
+
+function wrappedKey(org: Id<"org">, row: Row<"keys">): WrappedKey {
+  return {
+    id: row.id,
+    org,
+    environment: row.environmentId,
+    purpose: row.purpose,
+    generation: row.generation,
+    parent: row.parentId,
+    wrapped: row.wrapped,
+    state: row.state,
+  };
+}
+
+/** One event a minute for each row that does not prove itself, in the chain of its org. */
+function tamperAlarm(guard: Guard, log: Logger, onFault: (error: unknown) => void): TamperAlarm {
+  const rung = new Map<string, number>();
+  return (org, table, row) => {
+    const key = `${org}/${table}/${row}`;
+    const now = guard.now().getTime();
+    if (now - (rung.get(key) ?? 0) < MINUTE) return;
+    if (rung.size > 1_000) rung.clear();
+    rung.set(key, now);
+    log.error({ table, row }, "a stored row does not prove itself");
+    const permit = guard.system("integrity.failed", org, org);
+    guard.settle(permit, { result: "failed", code: "integrity_failed", facts: { table, row } }).catch(onFault);
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\./.test(host);
+}
+
+function causeOf(error: unknown): string | null {
+  const cause = error instanceof Error ? error.cause : null;
+  return typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : null;
+}

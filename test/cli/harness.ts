@@ -1,0 +1,62 @@
+import { PassThrough, Readable, Writable } from "node:stream";
+import { runCli } from "#cli";
+import type { Doors, UpFlags } from "#cli";
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+  /** stdout as text. */
+  readonly out: string;
+  readonly up: UpFlags[];
+}
+
+export interface Around {
+  readonly env?: Record<string, string>;
+  readonly stdin?: string | Buffer;
+  readonly folder?: string;
+  /** The width of the terminal that stdout is. */
+  readonly terminal?: number;
+}
+
+/** One command line in this process. */
+export async function sallyport(argv: string, around: Around = {}): Promise<Ran> {
+  return sallyportArgs(
+    argv.split(" ").filter((word) => word !== ""),
+    around,
+  );
+}
+
+export async function sallyportArgs(argv: readonly string[], around: Around = {}): Promise<Ran> {
+  const [stdout, stderr] = [new Collector(), new Collector()];
+  if (around.terminal !== undefined) Object.assign(stdout, { isTTY: true, columns: around.terminal });
+  const up: UpFlags[] = [];
+  const doors: Doors = {
+    up: async (flags) => {
+      up.push(flags);
+      return 0;
+    },
+    version: "1.2.3",
+    stdin: around.stdin === undefined ? new PassThrough().end() : Readable.from([Buffer.from(around.stdin)]),
+    stdout,
+    stderr,
+    env: { HOME: "/nonexistent", ...around.env },
+    folder: around.folder ?? "/nonexistent",
+  };
+  const code = await runCli(argv, doors);
+  return { code, stdout: stdout.bytes, out: stdout.bytes.toString("utf8"), stderr: stderr.bytes.toString("utf8"), up };
+}
+
+class Collector extends Writable {
+  bytes = Buffer.alloc(0);
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.bytes = Buffer.concat([this.bytes, chunk]);
+    done();
+  }
+}
+
+/** A text that looks like a token of this kind. */
+export function fakeToken(kind: string, letter = "3"): string {
+  return `sp_${kind}_0${letter.repeat(108)}`;
+}
