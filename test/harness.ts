@@ -51,7 +51,7 @@ export class Client {
     const search = new URLSearchParams(
       Object.entries(query ?? {})
         .filter(([, value]) => value !== undefined)
-        .map(([name, value]) => [name, String(value)]),
+        .map(([name, value]): [string, string] => [name, String(value)]),
     ).toString();
     const answer = await send(this.url, {
       method,
@@ -107,7 +107,7 @@ export function send(
         response.on("error", reject);
         response.on("end", () => {
           const text = Buffer.concat(chunks).toString();
-          const json = /json/.test(response.headers["content-type"] ?? "");
+          const json = (response.headers["content-type"] ?? "").includes("json");
           resolve({
             status: response.statusCode ?? 0,
             body: json ? JSON.parse(text) : undefined,
@@ -240,7 +240,7 @@ export function cleanEnv(extra: Record<string, string> = {}): Record<string, str
   return { PATH, HOME, SALLYPORT_NO_WARN: "1", ...extra };
 }
 
-function ended(child: ChildProcessByStdio<unknown & import("node:stream").Writable, Readable, Readable>): Promise<Ran> {
+function ended(child: ChildProcessByStdio<import("node:stream").Writable | null, Readable, Readable>): Promise<Ran> {
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => out.push(chunk));

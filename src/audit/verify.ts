@@ -129,5 +129,5 @@ export function readNote(note: string, verifier: Verifier): KeptNote | null {
   const checkpoint = parseCheckpoint(opened.text);
   return checkpoint === null
     ? null
-    : { origin: checkpoint.origin, size: Number(checkpoint.size), root: Buffer.from(checkpoint.root), note };
+    : { origin: checkpoint.origin, size: checkpoint.size, root: Buffer.from(checkpoint.root), note };
 }

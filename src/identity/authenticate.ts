@@ -94,7 +94,7 @@ export class Authenticator {
     if (!(await this.#orgIsActive(token.org))) return null;
     const reader = this.#facts.of(token.org);
     const credential = await reader.get("credentials", { id: tokenId(token as ParsedToken<"svc">) });
-    if (credential === null || credential.kind !== "token" || !equal(credential.verifier, token.digest)) return null;
+    if (credential?.kind !== "token" || !equal(credential.verifier, token.digest)) return null;
     const now = this.#clock.now();
     const alive =
       credential.state === "active" &&

@@ -1,5 +1,5 @@
-import { Redacted, VaultError } from "#base";
-import type { Actor, Id, IdSource, ServiceKind } from "#base";
+import { VaultError } from "#base";
+import type { Actor, Id, IdSource, ServiceKind, Redacted } from "#base";
 import { generateToken } from "#crypto";
 import { Change, listPage, noneOf } from "#storage";
 import type { NewRow, Page, PageRequest, Reader, Row, Store } from "#storage";

@@ -1,5 +1,5 @@
-import { INSTANCE, Redacted, VaultError } from "#base";
-import type { Actor, Call, Id, IdSource, Permit } from "#base";
+import { INSTANCE, VaultError } from "#base";
+import type { Actor, Call, Id, IdSource, Permit, Redacted } from "#base";
 import { checkPassword, equal, parseToken, tokenId } from "#crypto";
 import type { ParsedToken, PasswordHasher } from "#crypto";
 import { Change, noneOf } from "#storage";

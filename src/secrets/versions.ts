@@ -1,5 +1,5 @@
-import { Redacted, VaultError, isVaultError } from "#base";
-import type { Actor, IdSource, Permit } from "#base";
+import { VaultError, isVaultError } from "#base";
+import type { Actor, IdSource, Permit , Redacted} from "#base";
 import { equal } from "#crypto";
 import { Change, MissedExpectation } from "#storage";
 import type { NewRow, Reader, Row, Store } from "#storage";

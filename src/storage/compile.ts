@@ -140,7 +140,7 @@ export class Compiler {
 
   #conditions(eb: Builder, table: TableName, org: Raw, query: Query<TableName>): Condition {
     const all: Condition[] = [];
-    if (TABLES[table].owner === "org") all.push(eb("org_id", "=", org) as Condition);
+    if (TABLES[table].owner === "org") all.push(eb.and([eb("org_id", "=", org)]));
     all.push(...matches(eb, table, query.where ?? {}));
     if (query.scopes !== undefined || query.anyOf !== undefined) {
       const scopes = query.scopes === undefined ? [] : [inScopes(eb, query.scopes)];
@@ -162,15 +162,15 @@ function matches(eb: Builder, table: TableName, where: Readonly<Record<string, u
     const column = columnOf(table, name);
     const encode = (value: unknown): Raw => column.encode(value);
     const key = snake(name);
-    if (wanted === null) all.push(eb(key, "is", null) as Condition);
-    else if (!isComparison(wanted)) all.push(eb(key, "=", encode(wanted)) as Condition);
+    if (wanted === null) all.push(eb.and([eb(key, "is", null)]));
+    else if (!isComparison(wanted)) all.push(eb.and([eb(key, "=", encode(wanted))]));
     else if (wanted.compare === "in" || wanted.compare === "not in")
       all.push(inList(eb, key, wanted.compare, (wanted.value as readonly unknown[]).map(encode)));
     else if (wanted.compare === "prefix") {
       const text = String(wanted.value);
       // A range and not LIKE: byte order, the index, and no pattern characters.
       all.push(eb.and([eb(key, ">=", text), eb(key, "<", `${text}\u{10ffff}`)]));
-    } else all.push(eb(key, wanted.compare, encode(wanted.value)) as Condition);
+    } else all.push(eb.and([eb(key, wanted.compare, encode(wanted.value))]));
   }
   return all;
 }
@@ -178,7 +178,7 @@ function matches(eb: Builder, table: TableName, where: Readonly<Record<string, u
 /** `in ()` is true of nothing and `not in ()` of everything; not every engine parses them. */
 function inList(eb: Builder, key: string, compare: "in" | "not in", values: readonly Raw[]): Condition {
   if (values.length === 0) return compare === "in" ? eb.or([]) : eb.and([]);
-  if (compare === "in") return eb(key, "in", values) as Condition;
+  if (compare === "in") return eb.and([eb(key, "in", values)]);
   // A row that has none is in no list, which SQL alone would leave undecided.
   return eb.or([eb(key, "is", null), eb(key, "not in", values)]);
 }
@@ -216,5 +216,5 @@ function past(
   const left = sql.join(order.map((name) => sql.ref(snake(name))));
   const right = sql.join(order.map((name, at) => columnOf(table, name).encode(after[at])));
   const sign = sql.raw(descending ? "<" : ">");
-  return eb.and([sql<SqlBool>`(${left}) ${sign} (${right})`]) as Condition;
+  return eb.and([sql<SqlBool>`(${left}) ${sign} (${right})`]);
 }

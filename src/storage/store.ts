@@ -144,7 +144,7 @@ class RowReader implements Reader {
   }
 
   async list<T extends TableName>(table: T, query: Query<T> = {}): Promise<readonly Row<T>[]> {
-    const { sql, values } = this.#compiler.select(table, idToBytes(this.#org), query as Query<TableName>);
+    const { sql, values } = this.#compiler.select(table, idToBytes(this.#org), query);
     const raws = await this.#engine.rows(this.#org, sql, values);
     const rows: Row<T>[] = [];
     for (const raw of raws) {
@@ -157,7 +157,7 @@ class RowReader implements Reader {
   async count<T extends TableName>(table: T, where: Where<T> = {}): Promise<number> {
     const { sql, values } = this.#compiler.count(table, idToBytes(this.#org), where);
     const [row] = await this.#engine.rows(this.#org, sql, values);
-    return Number(row?.["count"] ?? 0);
+    return Number(row?.count ?? 0);
   }
 }
 
@@ -223,7 +223,7 @@ function guardDirectory(permit: Permit, table: TableName): void {
 function identity(table: TableName, before: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const spec = TABLES[table];
   const key = Object.fromEntries(spec.key.map((name) => [name, before[name]]));
-  return spec.macs === null ? key : { ...key, changedBy: before["changedBy"] };
+  return spec.macs === null ? key : { ...key, changedBy: before.changedBy };
 }
 
 function rawRow(table: TableName, org: Buffer, row: Readonly<Record<string, unknown>>): Record<string, Raw> {

@@ -30,5 +30,5 @@ export interface Rooms {
   readonly injections: Injections;
   readonly leases: Leases;
   /** What the process says of itself. */
-  status(): Promise<Response<"status.get">>;
+  readonly status: () => Promise<Response<"status.get">>;
 }

@@ -110,11 +110,11 @@ export class Committer {
     );
     return row === null
       ? { slot: SLOT, seq: 0, hash: GENESIS }
-      : { slot: SLOT, seq: Number(row["seq"]), hash: row["hash"] as Buffer };
+      : { slot: SLOT, seq: Number(row.seq), hash: row.hash as Buffer };
   }
 
   #append(chain: Id<"org">, row: AuditRow): void {
-    const raw = encodeRow(TABLES.auditEvents.columns, row as unknown as Record<string, unknown>);
+    const raw = encodeRow(TABLES.auditEvents.columns, row);
     const names = Object.keys(raw);
     const sql = `INSERT INTO audit_events (org_id, ${names.map(snake).join(", ")}) VALUES (?${", ?".repeat(names.length)})`;
     this.#statements.run(sql, [idToBytes(chain), ...Object.values(raw)]);

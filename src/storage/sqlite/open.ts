@@ -15,7 +15,7 @@ export async function loadDriver(): Promise<typeof Database> {
   const { version } = JSON.parse(readFileSync(require.resolve("better-sqlite3/package.json"), "utf8")) as {
     version: string;
   };
-  if (Number(version.split(".")[0]) >= 13 && Number(process.versions["napi"]) < 10) {
+  if (Number(version.split(".")[0]) >= 13 && Number(process.versions.napi) < 10) {
     throw new VaultError(
       "store_unavailable",
       `better-sqlite3 ${version} needs a newer Node than ${process.version}: install again with this Node (\`npm ci\`).`,
