@@ -80,7 +80,10 @@ export async function createVault(
       return writeEvent(known, head, now);
     },
   };
+  /** What was opened, to be let go of in reverse. */
+  const opened: (() => void | Promise<void>)[] = [];
   const engine = await openSqlite({ folder: config.dataFolder, scribe, clock });
+  opened.push(() => engine.close());
   try {
     const { store, facts } = openStore(
       engine,
@@ -102,6 +105,9 @@ export async function createVault(
       );
     }
     const keyring = new Keyring(root, keySource(facts), ids);
+    opened.unshift(() => {
+      keyring.close();
+    });
     if (instanceKey === null) await foundInstance();
     const instance = await facts.of(INSTANCE).get("meta", { name: "instance" });
     if (instance === null)
@@ -113,9 +119,11 @@ export async function createVault(
     await writeFile(join(config.keysFolder, "checkpoint.pub"), `${checkpoints.verifierKey}\n`, { mode: 0o644 });
     await chmod(join(config.keysFolder, "checkpoint.pub"), 0o644);
     await checkpoints.start();
+    opened.push(() => checkpoints.stop());
     late.checkpoints = checkpoints;
     const tally = new Tally(guard);
     tally.start(onFault);
+    opened.push(() => tally.stop());
     late.alarm = tamperAlarm(guard, log, onFault);
 
     // The rooms.
@@ -124,7 +132,6 @@ export async function createVault(
     const hasher = new PasswordHasher(overrides.passwords);
     const values = new Values(keyring);
     const orgs = new Orgs(guard, store, facts, keyring, ids);
-    const founded = await orgs.first(config.org, config.owner);
     const rooms: Rooms = {
       guard,
       store,
@@ -172,6 +179,9 @@ export async function createVault(
       socketPath,
       insecurePlainHttp: config.insecurePlainHttp,
     });
+    opened.push(() => servers.drain(config.drainSeconds * SECOND).then(() => undefined));
+    // Last: a start that fails before this leaves nobody with a credential that was never shown.
+    const founded = await orgs.first(config.org, config.owner);
 
     async function foundInstance(): Promise<void> {
       const keys = keyring.createInstance();
@@ -189,7 +199,7 @@ export async function createVault(
       };
       return { ready: writable && !keyring.sealed, checks };
     }
-    async function status(): Promise<Response<"status.get">> {
+    async function status(org: Id<"org">): Promise<Response<"status.get">> {
       const { last } = checkpoints;
       const { ready: isReady } = await ready();
       const sameFolder = config.checkpointFile.startsWith(config.dataFolder);
@@ -202,7 +212,7 @@ export async function createVault(
         startedAt: startedAt.toISOString(),
         address: servers.url,
         audit: {
-          events: await facts.of(INSTANCE).count("auditEvents"),
+          events: await facts.of(org).count("auditEvents"),
           lastCheckpointAt: last?.at.toISOString() ?? null,
           checkpointedEvents: last?.events ?? 0,
           checkpointPlace: sameFolder ? "the data folder" : "outside the data folder",
@@ -224,16 +234,10 @@ export async function createVault(
       url: servers.url,
       socketPath: servers.socketPath,
       founded,
-      async close() {
-        await servers.drain(config.drainSeconds * SECOND);
-        await tally.stop();
-        await checkpoints.stop();
-        await engine.close();
-        keyring.close();
-      },
+      close: () => closeAll(opened),
     };
   } catch (error) {
-    await engine.close();
+    await closeAll(opened);
     throw error;
   }
 
@@ -245,6 +249,20 @@ export async function createVault(
       });
     }
   }
+}
+
+/** The last opened first; what fails to close does not keep the others open. */
+async function closeAll(opened: readonly (() => void | Promise<void>)[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const close of [...opened].reverse()) {
+    try {
+      await close();
+    } catch (error) {
+      faults.push(error);
+    }
+  }
+  if (faults.length > 0)
+    throw new VaultError("store_unavailable", "The vault did not close cleanly.", { cause: faults[0] });
 }
 
 /** The MACs of rows are the org's current MAC key's; old ones are checked by the key they name. */

@@ -30,7 +30,7 @@ export function auditRoutes({ audit, guard, status }: Rooms): AuditHandlers {
     "instance-audit.verify": async ({ caller }) => shapeVerdict(await audit.verify(caller, "instance")),
     "status.get": async ({ caller }) => {
       await guard.require(caller, "self", { on: "self" });
-      return status();
+      return status(caller.org);
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { Id } from "#base";
 import type { AuditView, Environments, Grants, Guard, Namespaces, OrgSettings } from "#access";
 import type { Orgs, ServiceUsers, Sessions, SignIn, Users } from "#identity";
 import type { Exchange, Injections, Leases, Mint } from "#injection";
@@ -30,5 +31,5 @@ export interface Rooms {
   readonly injections: Injections;
   readonly leases: Leases;
   /** What the process says of itself. */
-  readonly status: () => Promise<Response<"status.get">>;
+  readonly status: (org: Id<"org">) => Promise<Response<"status.get">>;
 }
