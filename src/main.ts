@@ -5,15 +5,14 @@ import { join } from "node:path";
 import { runCli } from "#cli";
 import type { UpFlags } from "#cli";
 
-// Whatever this process makes is its user's alone.
-process.umask(0o077);
-
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
 /** Runs the vault until SIGTERM or SIGINT, drains, and returns 0. A second signal ends it at once. */
 async function up(flags: UpFlags): Promise<number> {
+  // Whatever the server makes is its user's alone. Not for other commands: a child of `run` keeps the umask it was given.
+  process.umask(0o077);
   const [{ pino }, { createVault }, { readConfig }] = await Promise.all([
     import("pino"),
     import("./vault.ts"),

@@ -2,7 +2,7 @@ import type { OperationId, Response } from "#contract";
 import { NAME } from "#base";
 import { Client } from "./client.ts";
 import type { Asked } from "./client.ts";
-import type { Given } from "./command.ts";
+import type { Given } from "./given.ts";
 import { findCredential } from "./credential.ts";
 import type { Credential } from "./credential.ts";
 import type { Doors } from "./doors.ts";
@@ -140,7 +140,7 @@ export class Cli {
     const { place, profileName } = this.where();
     if (credential === null && place.kind !== "socket") {
       const profile = profileName === "default" ? "" : ` --profile ${profileName}`;
-      throw new CliError("unauthenticated", `You are not signed in to ${describePlace(place)}.`, {
+      throw new CliError("unauthenticated", `you are not signed in to ${describePlace(place)}`, {
         remedy: `Sign in with \`sallyport login${profile}\`, or name a service user's token with --credential-file.`,
       });
     }

@@ -46,9 +46,16 @@ export async function exchangeTokenAs(
   return { text: answer.body, lease: typeof lease === "string" ? lease : null };
 }
 
+/** Loads what an exchange needs while something else is waited for. */
+export function prepareExchange(): void {
+  // A failure comes out where it is needed.
+  loadCrypto().catch(() => {});
+}
+
+const loadCrypto = () => import("#crypto");
+
 async function askedOf(bearer: string, runner: string | null) {
-  // Asked for here and not at the top: a launch waits for the vault anyway.
-  const { randomBytes } = await import("#crypto");
+  const { randomBytes } = await loadCrypto();
   const idempotencyKey = randomBytes(KEY_BYTES).toString("hex");
   return { bearer, headers: { idempotencyKey, ...(runner === null ? {} : { runner }) } };
 }

@@ -1,5 +1,6 @@
-import type { Readable, Writable } from "node:stream";
+import type { Readable } from "node:stream";
 import { CliError, usage } from "./error.ts";
+import type { TerminalWritable } from "./output.ts";
 
 /** A stream that may be a terminal. */
 export type TerminalReadable = Readable & { readonly isTTY?: boolean };
@@ -7,9 +8,9 @@ export type TerminalReadable = Readable & { readonly isTTY?: boolean };
 /** What the person types and what is piped in. Questions go to stderr, so that stdout holds nothing but the result. */
 export class Input {
   readonly #stdin: TerminalReadable;
-  readonly #questions: Writable & { readonly isTTY?: boolean };
+  readonly #questions: TerminalWritable;
 
-  constructor(stdin: TerminalReadable, questions: Writable & { readonly isTTY?: boolean }) {
+  constructor(stdin: TerminalReadable, questions: TerminalWritable) {
     this.#stdin = stdin;
     this.#questions = questions;
   }
@@ -54,10 +55,10 @@ export class Input {
     return answered(answer);
   }
 
-  /** Typed without being shown. */
+  /** Typed without being shown, also not how long it is. */
   async hidden(message: string): Promise<string> {
     const { password } = await this.#prompts(message);
-    return answered(await password({ message, ...this.#streams() }));
+    return answered(await password({ message: `${message} (not shown)`, mask: "", ...this.#streams() }));
   }
 
   /** A new password, typed twice. */
@@ -74,6 +75,8 @@ export class Input {
   }
 
   #streams() {
+    // A terminal that does not know its width says 0, and each letter would get a line of its own.
+    if (this.#questions.columns === 0) Object.assign(this.#questions, { columns: 80 });
     return { input: this.#stdin, output: this.#questions, withGuide: false };
   }
 

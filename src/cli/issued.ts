@@ -1,5 +1,5 @@
 import type { Cli } from "./cli.ts";
-import type { Given } from "./command.ts";
+import type { Given } from "./given.ts";
 import { openPrivateFile } from "./file.ts";
 
 /** Something secret that the vault shows once. */

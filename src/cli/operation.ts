@@ -1,7 +1,8 @@
 import type { OperationId, Response } from "#contract";
 import type { Cli } from "./cli.ts";
 import type { Asked, Item, ListId, PagedId } from "./client.ts";
-import type { Command, Given } from "./command.ts";
+import type { Command } from "./command.ts";
+import type { Given } from "./given.ts";
 import { LIMIT } from "./options.ts";
 import type { Columns, Output } from "./output.ts";
 

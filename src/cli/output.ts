@@ -95,7 +95,9 @@ export class Output {
   }
 
   #fit(widths: number[]): number[] {
-    const columns = this.isTerminal ? (this.#stdout.columns ?? Infinity) : Infinity;
+    const known = this.isTerminal ? (this.#stdout.columns ?? 0) : 0;
+    // A terminal that does not know its width says 0.
+    const columns = known === 0 ? Infinity : known;
     const fitted = [...widths];
     const total = () => fitted.reduce((sum, cells) => sum + cells, GAP.length * (fitted.length - 1));
     while (total() > columns) {

@@ -1,6 +1,7 @@
 import type { Response } from "#contract";
 import type { Cli } from "../cli.ts";
-import type { Given, Noun } from "../command.ts";
+import type { Noun } from "../command.ts";
+import type { Given } from "../given.ts";
 import { showList } from "../operation.ts";
 import { INSTANCE, LIMIT } from "../options.ts";
 import type { Columns } from "../output.ts";

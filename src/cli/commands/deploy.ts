@@ -1,4 +1,4 @@
-import { parseNumber } from "../command.ts";
+import { parseNumber } from "../given.ts";
 import { call } from "../operation.ts";
 import { ENVIRONMENT, NAMESPACE } from "../options.ts";
 

@@ -14,7 +14,7 @@ export const exchange: Command = {
   name: "exchange",
   summary: "Exchange an injection token for its variables, once",
   about:
-    "For what cannot be started by `sallyport run`. The token comes from --token-file, --token-fd or SALLYPORT_TOKEN. The\n" +
+    "For what cannot be started by `sallyport run`. The token comes from --token-file, --token-fd or SALLYPORT_TOKEN. The " +
     "variables go to stdout or into a 0600 file; a token is used up by it, whatever becomes of them.",
   options: [
     ...TOKEN,

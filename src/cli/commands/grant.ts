@@ -1,5 +1,6 @@
 import type { Cli } from "../cli.ts";
-import type { Given, Noun } from "../command.ts";
+import type { Noun } from "../command.ts";
+import type { Given } from "../given.ts";
 import { usage } from "../error.ts";
 import { call, list } from "../operation.ts";
 import { formatTime } from "../text.ts";

@@ -1,6 +1,7 @@
 import type { Response } from "#contract";
 import type { Cli } from "../cli.ts";
-import type { Given, Noun } from "../command.ts";
+import type { Noun } from "../command.ts";
+import type { Given } from "../given.ts";
 import { fromEnvironment, readToken } from "../credential.ts";
 import { usage } from "../error.ts";
 import { call } from "../operation.ts";

@@ -1,6 +1,7 @@
 import type { Response } from "#contract";
 import type { Cli } from "../cli.ts";
-import type { Command, Given } from "../command.ts";
+import type { Command } from "../command.ts";
+import type { Given } from "../given.ts";
 import { readToken } from "../credential.ts";
 import { CliError, usage } from "../error.ts";
 import { withoutLineEnd } from "../input.ts";
@@ -14,10 +15,10 @@ export const login: Command = {
   name: "login",
   summary: "Sign in and keep the session in a profile",
   about:
-    "The session goes to the system's keyring, or where there is none to a file that only you can read. At the machine's own\n" +
-    "socket no login is needed while there is one user.\n" +
-    "With --set-up it takes the one-time credential that the first start of the vault, or an invitation, has shown, and you\n" +
-    "choose a password. Without a terminal, stdin holds the password; with --set-up the credential on its first line and the\n" +
+    "The session goes to the system's keyring, or where there is none to a file that only you can read. At the machine's own " +
+    "socket no login is needed while there is one user. " +
+    "With --set-up it takes the one-time credential that the first start of the vault, or an invitation, has shown, and you " +
+    "choose a password. Without a terminal, stdin holds the password; with --set-up the credential on its first line and the " +
     "password on its second, or only the password where --set-up-file names the credential's file.",
   options: [
     { flags: "--org <slug>", meaning: "the org to sign in to", otherwise: "the instance's only one" },

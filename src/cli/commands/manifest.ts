@@ -1,7 +1,7 @@
 import type { Body, Response } from "#contract";
 import type { Cli } from "../cli.ts";
-import { parseNumber } from "../command.ts";
-import type { Given } from "../command.ts";
+import { parseNumber } from "../given.ts";
+import type { Given } from "../given.ts";
 import { usage } from "../error.ts";
 import { readFile } from "../file.ts";
 import { call, list } from "../operation.ts";

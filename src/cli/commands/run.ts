@@ -1,8 +1,9 @@
 import type { Cli } from "../cli.ts";
 import { childEnvironment } from "../child-environment.ts";
-import type { Command, Given } from "../command.ts";
+import type { Command } from "../command.ts";
+import type { Given } from "../given.ts";
 import { fromEnvironment, kindInEnvironment, readToken } from "../credential.ts";
-import { exchangeToken } from "../delivery.ts";
+import { exchangeToken, prepareExchange } from "../delivery.ts";
 import type { Delivery } from "../delivery.ts";
 import { CliError, usage } from "../error.ts";
 import { EXIT_NOT_LAUNCHED } from "../exit-codes.ts";
@@ -16,10 +17,10 @@ export const run: Command = {
   name: "run",
   summary: "Start a command with the variables of a launch",
   about:
-    "Mints an injection token for the workload, exchanges it, and starts the command with its variables: no shell, its\n" +
-    "arguments untouched, nothing written to a file. With an injection token (--token-file, --token-fd, or SALLYPORT_TOKEN that\n" +
-    "begins with sp_inj_) it only exchanges. The command gets this process's environment without the vault's own credentials.\n" +
-    "Signals are passed on. It exits as the command does: 128+N after signal N, 127 if there is no such command, 126 if it\n" +
+    "Mints an injection token for the workload, exchanges it, and starts the command with its variables: no shell, its " +
+    "arguments untouched, nothing written to a file. With an injection token (--token-file, --token-fd, or SALLYPORT_TOKEN that " +
+    "begins with sp_inj_) it only exchanges. The command gets this process's environment without the vault's own credentials. " +
+    "Signals are passed on. It exits as the command does: 128+N after signal N, 127 if there is no such command, 126 if it " +
     "cannot be executed; 125 if the launch failed, and then nothing was started.",
   arguments: [["[command...]", "the command with its arguments"]],
   options: [
@@ -74,6 +75,7 @@ async function obtain(cli: Cli, given: Given): Promise<Delivery> {
     return exchangeToken(client, token.token, runner);
   }
 
+  prepareExchange();
   const params = cli.workload(
     given,
     given.text("workload") ?? cli.env.SALLYPORT_WORKLOAD ?? cli.project().workload ?? DEFAULT_WORKLOAD,

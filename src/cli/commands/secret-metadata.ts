@@ -1,4 +1,5 @@
-import type { Given, Option } from "../command.ts";
+import type { Option } from "../command.ts";
+import type { Given } from "../given.ts";
 import { DESCRIPTION } from "../options.ts";
 
 /** What stands beside a value. */

@@ -1,5 +1,5 @@
 import type { Cli } from "../cli.ts";
-import type { Given } from "../command.ts";
+import type { Given } from "../given.ts";
 import { CliError, usage } from "../error.ts";
 import { readFile } from "../file.ts";
 import { withoutLineEnd } from "../input.ts";
@@ -14,7 +14,7 @@ export const setSecret = call({
   name: "set",
   summary: "Write a value: a new secret, or a new version of one",
   about:
-    "The value is asked for without being shown; or it is all that stdin holds, without one final line end (--raw keeps it),\n" +
+    "The value is asked for without being shown; or it is all that stdin holds, without one final line end (--raw keeps it), " +
     "so that `echo value | sallyport secret set NAME` does what it looks like; or with --file it is the file, to the byte.",
   arguments: [["<name>", "the secret's name: letters, digits and _"]],
   options: [

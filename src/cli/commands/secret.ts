@@ -1,7 +1,8 @@
 import type { Response } from "#contract";
 import type { Cli } from "../cli.ts";
-import type { Given, Noun } from "../command.ts";
-import { parseNumber } from "../command.ts";
+import type { Noun } from "../command.ts";
+import type { Given } from "../given.ts";
+import { parseNumber } from "../given.ts";
 import { usage } from "../error.ts";
 import { call, shortList, showList } from "../operation.ts";
 import { IF_VERSION, LIMIT, SCOPE, YES } from "../options.ts";

@@ -1,5 +1,6 @@
 import type { Response } from "#contract";
-import type { Command, Given, Noun, Option } from "../command.ts";
+import type { Command, Noun, Option } from "../command.ts";
+import type { Given } from "../given.ts";
 import { issue } from "../issued.ts";
 import type { Issued } from "../issued.ts";
 import { call, list } from "../operation.ts";

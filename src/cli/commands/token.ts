@@ -9,7 +9,7 @@ const mint: Command = {
   name: "mint",
   summary: "Mint single-use injection tokens for a workload",
   about:
-    "All that the launch needs is checked now. Whoever may run the workload but not take delivery gets a token that is bound:\n" +
+    "All that the launch needs is checked now. Whoever may run the workload but not take delivery gets a token that is bound: " +
     "to exchange it takes a runner's credential too. The tokens alone go to stdout, one a line.",
   arguments: [["[workload]", "namespace/workload, or workload"]],
   options: [

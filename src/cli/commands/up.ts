@@ -44,7 +44,7 @@ export const up: Command = {
   name: "up",
   summary: "Start the vault, and make it at the first start",
   about:
-    "The first start makes the root key (keys/root.key), the database, an org and its owner, whose one-time set-up credential\n" +
+    "The first start makes the root key (keys/root.key), the database, an org and its owner, whose one-time set-up credential " +
     "is shown once. Every other start just starts. SIGTERM lets requests in flight finish.",
   options: [
     ...Object.values(SETTINGS).map(({ flags, variable, otherwise, meaning }) => ({
