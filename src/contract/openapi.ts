@@ -125,7 +125,11 @@ function describe(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiOper
 }
 
 function success(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiResponsesObject {
-  const text = { "text/plain": { schema: { type: "string" as const } } };
+  // The shell's form may hold bytes that are no text.
+  const text = {
+    "text/plain": { schema: { type: "string" as const } },
+    "application/octet-stream": { schema: { type: "string" as const, format: "binary" } },
+  };
   const content = { "application/json": { schema: wire.response }, ...(TEXT_FORMATS.has(id) ? text : {}) };
   const answer = entry.status === 204 ? { description: "Done" } : { description: entry.summary, content };
   return entry.status === 200 ? { "200": answer } : entry.status === 201 ? { "201": answer } : { "204": answer };

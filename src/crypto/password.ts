@@ -1,9 +1,11 @@
 import { availableParallelism } from "node:os";
-import { hash, verify } from "@node-rs/argon2";
 import { VaultError } from "#base";
 import type { Redacted } from "#base";
 import { Gate } from "./gate.ts";
 import { randomBytes } from "./random.ts";
+
+/** Loaded with the first password: a command line that launches something sees none. */
+const argon2 = () => import("@node-rs/argon2");
 
 /** How hard a hash is: memory in KiB, passes (t) and lanes (p) of argon2id (RFC 9106). */
 export interface PasswordParams {
@@ -74,7 +76,7 @@ export class PasswordHasher {
     }
     const { memoryKiB, passes, lanes } = this.#params;
     const options = { memoryCost: memoryKiB, timeCost: passes, parallelism: lanes, outputLen: HASH_BYTES };
-    return this.#gate.run(() => hash(password.reveal().normalize("NFC"), options));
+    return this.#gate.run(async () => (await argon2()).hash(password.reveal().normalize("NFC"), options));
   }
 
   /**
@@ -87,7 +89,7 @@ export class PasswordHasher {
     // No password is that long, so nothing is lost, and the time of the answer still says nothing.
     if (Buffer.byteLength(normal) > MOST_BYTES) return this.#gate.run(() => refuse(this.#dummy, ""));
     if (phc === null) return this.#gate.run(() => refuse(this.#dummy, normal));
-    return this.#gate.run(() => verify(phc, normal));
+    return this.#gate.run(async () => (await argon2()).verify(phc, normal));
   }
 
   /** Whether the hash was made with other parameters than new ones are. */
@@ -99,7 +101,7 @@ export class PasswordHasher {
 
 /** All the work of a check, and no. */
 async function refuse(dummy: string, password: string): Promise<false> {
-  await verify(dummy, password);
+  await (await argon2()).verify(dummy, password);
   return false;
 }
 
