@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { chmod, writeFile } from "node:fs/promises";
-import { INSTANCE, MINUTE, SECOND, VaultError, systemClock } from "#base";
+import { INSTANCE, SECOND, VaultError, systemClock } from "#base";
 import type { Clock, Id } from "#base";
 import { loadOpenApi, loadWire } from "#contract";
 import type { Response } from "#contract";
@@ -11,16 +11,27 @@ import {
   createRootKeyFile,
   createSigningKeyFile,
   fileRootKey,
-  frame,
   loadSigner,
   randomBytes,
-  sha256,
 } from "#crypto";
-import type { KeySource, PasswordHasherOptions, WrappedKey } from "#crypto";
+import type { PasswordHasherOptions } from "#crypto";
 import { Change, openSqlite, openStore } from "#storage";
-import type { Facts, Row, RowIntegrity, Scribe, TamperAlarm } from "#storage";
+import type { Scribe, TamperAlarm } from "#storage";
 import { Checkpoints, writeEvent } from "#audit";
-import { AuditView, Environments, Grants, Guard, Knowledge, Namespaces, OrgSettings, Tally, keyRow } from "#access";
+import {
+  AuditView,
+  Environments,
+  Grants,
+  Guard,
+  Knowledge,
+  Namespaces,
+  OrgSettings,
+  Tally,
+  keyRow,
+  keySource,
+  rowIntegrity,
+  tamperAlarm,
+} from "#access";
 import { Authenticator, Orgs, ServiceUsers, Sessions, SignIn, Users, blockList } from "#identity";
 import type { FoundedOrg } from "#identity";
 import { Secrets, Values, Versions } from "#secrets";
@@ -47,8 +58,6 @@ export interface Vault {
 }
 
 const SOCKET = "sallyport.sock";
-/** Long before 2^32 (NIST SP 800-38D section 8.3): rotation renews a key well before it stops here. */
-const MOST_ENCRYPTIONS = 2 ** 31;
 
 /**
  * The composition root: the object graph of a running vault, from its files to its sockets, on one page.
@@ -124,7 +133,12 @@ export async function createVault(
     const tally = new Tally(guard);
     tally.start(onFault);
     opened.push(() => tally.stop());
-    late.alarm = tamperAlarm(guard, log, onFault);
+    late.alarm = tamperAlarm(guard, {
+      row: (table, row) => {
+        log.error({ table, row }, "a stored row does not prove itself");
+      },
+      fault: onFault,
+    });
 
     // The rooms.
     const loopbackOnly = isLoopback(config.host);
@@ -263,69 +277,6 @@ async function closeAll(opened: readonly (() => void | Promise<void>)[]): Promis
   }
   if (faults.length > 0)
     throw new VaultError("store_unavailable", "The vault did not close cleanly.", { cause: faults[0] });
-}
-
-/** The MACs of rows are the org's current MAC key's; old ones are checked by the key they name. */
-function rowIntegrity(keyring: () => Keyring): RowIntegrity {
-  return {
-    async prove(org, fields) {
-      const message = frame(fields);
-      const key = await keyring().macKey(org);
-      return { key: key.id, mac: key.sign(message), digest: sha256(message) };
-    },
-    async check(org, key, fields, mac) {
-      const found = keyring().macKeyCached(org, key) ?? (await keyring().macKeyById(org, key));
-      return found?.verify(frame(fields), mac) ?? false;
-    },
-    digest: (fields) => sha256(frame(fields)),
-  };
-}
-
-function keySource(facts: Facts): KeySource {
-  return {
-    async find(org, id) {
-      const row = await facts.of(org).get("keys", { id });
-      return row === null ? null : wrappedKey(org, row);
-    },
-    async current(org, purpose, environment) {
-      const row = await facts.of(org).get("keys", { purpose, environmentId: environment, state: "current" });
-      return row === null ? null : wrappedKey(org, row);
-    },
-    async reserve(org, id, count) {
-      const row = await facts.of(org).get("keys", { id });
-      if (row === null || row.encryptions + count > MOST_ENCRYPTIONS)
-        throw new VaultError("limit_reached", "The data key has been used too often: rotate it.");
-      await facts.count(org, "keys", { id }, "encryptions", count);
-    },
-  };
-}
-
-function wrappedKey(org: Id<"org">, row: Row<"keys">): WrappedKey {
-  return {
-    id: row.id,
-    org,
-    environment: row.environmentId,
-    purpose: row.purpose,
-    generation: row.generation,
-    parent: row.parentId,
-    wrapped: row.wrapped,
-    state: row.state,
-  };
-}
-
-/** One event a minute for each row that does not prove itself, in the chain of its org. */
-function tamperAlarm(guard: Guard, log: Logger, onFault: (error: unknown) => void): TamperAlarm {
-  const rung = new Map<string, number>();
-  return (org, table, row) => {
-    const key = `${org}/${table}/${row}`;
-    const now = guard.now().getTime();
-    if (now - (rung.get(key) ?? 0) < MINUTE) return;
-    if (rung.size > 1_000) rung.clear();
-    rung.set(key, now);
-    log.error({ table, row }, "a stored row does not prove itself");
-    const permit = guard.system("integrity.failed", org, org);
-    guard.settle(permit, { result: "failed", code: "integrity_failed", facts: { table, row } }).catch(onFault);
-  };
 }
 
 function isLoopback(host: string): boolean {

@@ -1,5 +1,6 @@
 import type { Id, IdSource } from "#base";
 import type { Keyring, WrappedKey } from "#crypto";
+import { keyRow } from "./keys.ts";
 import type { Change, NewRow, Row } from "#storage";
 
 /** The workload that every namespace has: its manifest is `all`, so that a person alone needs no other. */
@@ -7,21 +8,6 @@ export const DEFAULT_WORKLOAD = "default";
 export const DEFAULT_NAMESPACE = "default";
 
 export type EnvironmentSettings = Pick<Row<"environments">, "name" | "mode" | "localRun" | "description">;
-
-/** The row of a wrapped key. */
-export function keyRow(key: WrappedKey, now: Date): NewRow<"keys"> {
-  return {
-    id: key.id,
-    environmentId: key.environment,
-    purpose: key.purpose,
-    generation: key.generation,
-    parentId: key.parent,
-    state: key.state,
-    wrapped: key.wrapped,
-    encryptions: 0,
-    createdAt: now,
-  };
-}
 
 /** An environment and its first data key. Adopt the key when the change is committed. */
 export async function foundEnvironment(
