@@ -1,24 +1,31 @@
 import { join } from "node:path";
-import { Kysely, SqliteDialect } from "kysely";
 import type Database from "better-sqlite3";
 import type { Clock, Id } from "#base";
-import { VaultError, isVaultError } from "#base";
+import { SECOND, VaultError, isVaultError } from "#base";
 import type { Raw } from "../column.ts";
 import type { Committed, Engine, EngineHealth, Job, Scribe } from "../engine.ts";
-import { migrate } from "../migrations/index.ts";
 import { Committer } from "./committer.ts";
-import { codeOf, knownMigrations, loadDriver, lockFolder, openReader, openWriter } from "./open.ts";
+import { codeOf, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
 import type { Connection } from "./open.ts";
 import { Statements } from "./statements.ts";
 
 const MOST_IN_BATCH = 128;
 const LONGEST_GATHER_MS = 2;
 const MOST_QUEUED = 20_000;
+const PROBE_EVERY_MS = SECOND;
 
 interface Waiting {
   readonly job: Job;
   readonly resolve: (committed: Committed) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** The connection that writes and the one that reads, with what stands on each. */
+interface Connections {
+  readonly writer: Connection;
+  readonly reader: Connection;
+  readonly committer: Committer;
+  readonly statements: Statements;
 }
 
 /**
@@ -28,11 +35,11 @@ interface Waiting {
  * @throws {VaultError} `folder_in_use`, `schema_unknown`, `store_unavailable`.
  */
 export async function openSqlite(options: { folder: string; scribe: Scribe; clock: Clock }): Promise<Engine> {
-  const Driver = await loadDriver();
+  const Driver = loadDriver();
   const lock = lockFolder(Driver, options.folder);
   try {
     const file = join(options.folder, "vault.db");
-    await prepare(Driver, file);
+    await prepareFile(Driver, file);
     return new SqliteEngine(Driver, file, lock, options.scribe, options.clock);
   } catch (error) {
     lock.close();
@@ -43,44 +50,28 @@ export async function openSqlite(options: { folder: string; scribe: Scribe; cloc
 function startError(error: unknown): VaultError {
   if (isVaultError(error)) return error;
   if (codeOf(error) === "SQLITE_NOTADB")
-    return new VaultError("schema_unknown", "The database file is not a database, or a damaged one.");
+    return new VaultError("schema_unknown", "The database file is not a database, or a damaged one.", { cause: error });
   return new VaultError("store_unavailable", "The database cannot be opened.", { cause: error });
-}
-
-async function prepare(Driver: typeof Database, file: string): Promise<void> {
-  const db = openWriter(Driver, file);
-  try {
-    const done = knownMigrations(db);
-    // Kysely closes what it is given when it is destroyed; this connection serves nothing else.
-    await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: db }) }), "sqlite", done);
-  } finally {
-    db.close();
-  }
 }
 
 class SqliteEngine implements Engine {
   readonly kind = "sqlite";
-  readonly #open: () => { writer: Connection; reader: Connection; committer: Committer; statements: Statements };
+  readonly #open: () => Connections;
   readonly #lock: Connection;
-  #on: ReturnType<SqliteEngine["open"]>;
+  #on: Connections;
+  /** A write of these connections failed: what they believe and what is on disk may differ, so they write no more. */
+  #spent = false;
   #queue: Waiting[] = [];
   #gathering = false;
   #closing = false;
   #fault: string | null = null;
+  #probedAt = -Infinity;
   #idle: (() => void)[] = [];
 
   constructor(Driver: typeof Database, file: string, lock: Connection, scribe: Scribe, clock: Clock) {
     this.#lock = lock;
-    this.#open = () => {
-      const writer = openWriter(Driver, file);
-      const reader = openReader(Driver, file);
-      return { writer, reader, committer: new Committer(writer, scribe, clock), statements: new Statements(reader) };
-    };
+    this.#open = () => connect(Driver, file, scribe, clock);
     this.#on = this.#open();
-  }
-
-  open(): { writer: Connection; reader: Connection; committer: Committer; statements: Statements } {
-    return this.#open();
   }
 
   now(): Date {
@@ -111,15 +102,14 @@ class SqliteEngine implements Engine {
   }
 
   health(): Promise<EngineHealth> {
-    if (this.#fault !== null) this.#heal();
+    if (this.#fault !== null) this.#probe();
     return Promise.resolve({ writable: this.#fault === null, reason: this.#fault, queued: this.#queue.length });
   }
 
   async close(): Promise<void> {
     this.#closing = true;
     if (this.#gathering || this.#queue.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    this.#on.reader.close();
-    this.#on.writer.close();
+    disconnect(this.#on);
     this.#lock.close();
   }
 
@@ -143,6 +133,7 @@ class SqliteEngine implements Engine {
   #flush(): void {
     const batch = this.#queue.splice(0, MOST_IN_BATCH);
     try {
+      this.#renew();
       const results = this.#on.committer.run(batch.map((one) => one.job));
       this.#fault = null;
       for (const [at, one] of batch.entries()) {
@@ -153,8 +144,7 @@ class SqliteEngine implements Engine {
       }
     } catch (error) {
       const known = isVaultError(error) ? error : new VaultError("store_unavailable", undefined, { cause: error });
-      this.#fault = codeOf(known.cause) || "write failed";
-      this.#reopen();
+      this.#fail(known.cause);
       for (const one of batch) one.reject(known);
     }
     if (this.#queue.length > 0) this.#gather();
@@ -164,31 +154,54 @@ class SqliteEngine implements Engine {
     }
   }
 
-  /** A connection whose commit failed is not used again: what it believes and what is on disk may differ. */
-  #reopen(): void {
-    try {
-      const fresh = this.#open();
-      const old = this.#on;
-      this.#on = fresh;
-      old.reader.close();
-      old.writer.close();
-    } catch {
-      // The disk may be full or gone. The next batch fails in the same way and tries again.
-    }
+  #fail(cause: unknown): void {
+    this.#spent = true;
+    this.#fault = codeOf(cause) || "write failed";
   }
 
-  /** One real write, to see whether what failed works again. */
-  #heal(): void {
-    if (this.#queue.length > 0 || this.#closing) return;
+  /** New connections in the place of spent ones. Throws what opening them throws; the spent ones still read. */
+  #renew(): void {
+    if (!this.#spent) return;
+    const fresh = this.#open();
+    const old = this.#on;
+    this.#on = fresh;
+    this.#spent = false;
+    disconnect(old);
+  }
+
+  /** One real write, to see whether what failed works again: at most one a second, whoever asks. */
+  #probe(): void {
+    const now = performance.now();
+    if (this.#gathering || this.#closing || now - this.#probedAt < PROBE_EVERY_MS) return;
+    this.#probedAt = now;
     try {
-      this.#reopen();
+      this.#renew();
       this.#on.writer.exec(
-        "BEGIN IMMEDIATE; INSERT INTO meta (name, value) VALUES ('probe', '') ON CONFLICT (name) DO UPDATE SET value = ''; COMMIT",
+        "INSERT INTO meta (name, value) VALUES ('probe', '') ON CONFLICT (name) DO UPDATE SET value = ''",
       );
       this.#fault = null;
     } catch (error) {
-      if (this.#on.writer.inTransaction) this.#on.writer.exec("ROLLBACK");
-      this.#fault = codeOf(error) || "write failed";
+      this.#fail(error);
     }
+  }
+}
+
+function connect(Driver: typeof Database, file: string, scribe: Scribe, clock: Clock): Connections {
+  const writer = openWriter(Driver, file);
+  try {
+    const committer = new Committer(writer, scribe, clock);
+    const reader = openReader(Driver, file);
+    return { writer, reader, committer, statements: new Statements(reader) };
+  } catch (error) {
+    writer.close();
+    throw error;
+  }
+}
+
+function disconnect({ reader, writer }: Connections): void {
+  try {
+    reader.close();
+  } finally {
+    writer.close();
   }
 }
