@@ -214,7 +214,7 @@ export async function createVault(
       return { ready: writable && !keyring.sealed, checks };
     }
     async function status(org: Id<"org">): Promise<Response<"status.get">> {
-      const { last } = checkpoints;
+      const last = await checkpoints.newest(org);
       const { ready: isReady } = await ready();
       const sameFolder = config.checkpointFile.startsWith(config.dataFolder);
       return {
@@ -227,8 +227,8 @@ export async function createVault(
         address: servers.url,
         audit: {
           events: await facts.of(org).count("auditEvents"),
-          lastCheckpointAt: last?.at.toISOString() ?? null,
-          checkpointedEvents: last?.events ?? 0,
+          lastCheckpointAt: last?.time.toISOString() ?? null,
+          checkpointedEvents: last?.size ?? 0,
           checkpointPlace: sameFolder ? "the data folder" : "outside the data folder",
         },
         warnings: [

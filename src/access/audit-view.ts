@@ -1,5 +1,5 @@
 import type { Actor } from "#base";
-import { listPage, noneOf, oneOf } from "#storage";
+import { listPage, oneOf } from "#storage";
 import type { Page, PageRequest, Row, Store, Where as RowWhere } from "#storage";
 import { verifyChain } from "#audit";
 import type { Checkpoints, PrivatePart, PublicPart, Verdict } from "#audit";
@@ -55,17 +55,19 @@ export class AuditView {
       await this.#guard.weigh(actor, "audit.read.org", { environment: null, namespace: null, workload: null })
     ).allowed;
     const listable = await this.#guard.visible(actor, "secret.list");
-    const own = "id" in actor ? [{ actorId: actor.id }] : [];
-    const query = whole
-      ? { where, order, descending: true }
-      : {
-          where: { ...where, workloadId: noneOf(seen.hidden) },
-          scopes: seen.scopes,
-          anyOf: [...own, { workloadId: oneOf(seen.granted) }],
-          order,
-          descending: true,
-        };
-    const { items, next } = await listPage(this.#store.read(permit), "auditEvents", query, page);
+    const own: RowWhere<"auditEvents">[] = "id" in actor ? [{ actorId: actor.id }] : [];
+    // What happens to a workload outside of any environment is for whoever sees the workload in one.
+    const reach: RowWhere<"auditEvents">[] = [
+      ...own,
+      ...(seen.rows === "all" ? [{}] : (seen.rows as readonly RowWhere<"auditEvents">[])),
+      { environmentId: null, workloadId: oneOf(seen.granted) },
+    ];
+    const { items, next } = await listPage(
+      this.#store.read(permit),
+      "auditEvents",
+      { where, anyOf: whole ? undefined : reach, order, descending: true },
+      page,
+    );
     return { items: items.map((row) => view(row, inScopes(listable, row.environmentId, row.namespaceId))), next };
   }
 

@@ -69,8 +69,7 @@ export function decide(subject: Subject, action: Permission, place: Place, facts
       : { allowed: false, because: "not an instance admin", missing: action, visible: false };
   }
   const sources = sourcesAt(subject, place, facts, now);
-  const visible =
-    subject.orgRole === "owner" || subject.orgRole === "admin" || sources.some((source) => source.permissions.size > 0);
+  const visible = isOwnOrg(place) || isAdmin(subject) || sources.some((source) => source.permissions.size > 0);
   const denied = denial(action, place, facts);
   if (denied !== null) return { allowed: false, because: denied, missing: null, visible };
   if (orgRoleHolds(subject.orgRole, action))
@@ -87,8 +86,17 @@ export function decide(subject: Subject, action: Permission, place: Place, facts
 
 /** Which roles reach the subject at the place: the org role, those of its grants, and the default. */
 export function rolesAt(subject: Subject, place: Place, facts: AccessFacts, now: Date): string[] {
-  const own = subject.orgRole === "owner" || subject.orgRole === "admin" ? [subject.orgRole] : [];
+  const own = isAdmin(subject) ? [String(subject.orgRole)] : [];
   return [...own, ...sourcesAt(subject, place, facts, now).map((source) => source.role)];
+}
+
+/** The org as such is known to everybody in it. */
+function isOwnOrg({ environment, namespace, workload }: Place): boolean {
+  return environment === null && namespace === null && workload === null;
+}
+
+function isAdmin({ orgRole }: Subject): boolean {
+  return orgRole === "owner" || orgRole === "admin";
 }
 
 function denial(action: Permission, { environment, workload }: Place, facts: AccessFacts): string | null {

@@ -4,6 +4,7 @@ import type { Keyring } from "#crypto";
 import { Change, listPage, noneOf, oneOf } from "#storage";
 import type { Page, PageRequest, Row, Store } from "#storage";
 import { foundEnvironment } from "./founding.ts";
+import { endGrants } from "./grants.ts";
 import type { Guard } from "./guard.ts";
 import { environmentsIn } from "./visible.ts";
 
@@ -111,6 +112,7 @@ export class Environments {
     const change = new Change()
       .replace("environments", environment, { state: "deleted", deletedAt: this.#store.now() })
       .raiseEpoch();
+    await endGrants(this.#store.read(permit), change, { environmentId: environment.id });
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "environment", id: environment.id, name },

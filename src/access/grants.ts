@@ -1,7 +1,7 @@
 import { VaultError } from "#base";
 import type { Actor, Id, IdSource, Permit } from "#base";
 import { Change, listPage, noneOf, oneOf } from "#storage";
-import type { NewRow, Page, PageRequest, Reader, Row, Store } from "#storage";
+import type { NewRow, Page, PageRequest, Reader, Row, Store, Where } from "#storage";
 import { environmentNamed, namespaceNamed } from "./guard.ts";
 import type { Guard } from "./guard.ts";
 import { namesOf, principalOf } from "./principal.ts";
@@ -166,6 +166,19 @@ export class Grants {
       by: names(grant.grantedBy),
     }));
   }
+}
+
+/**
+ * Ends the grants of a principal or a place that is deleted. They would reach nothing any more, since grants hold ids; but
+ * in a list they would stand under a name that somebody or something else may bear by then.
+ */
+export async function endGrants(
+  reader: Reader,
+  change: Change,
+  of: Pick<Where<"grants">, "principalId" | "environmentId" | "namespaceId" | "workloadId">,
+): Promise<void> {
+  for (const grant of await reader.list("grants", { where: { ...of, state: "active" } }))
+    change.replace("grants", grant, { state: "removed" });
 }
 
 function wordsOf(

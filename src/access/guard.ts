@@ -93,6 +93,12 @@ export class Guard {
     return rolesAt(known.subject, { ...place, org: actor.org }, known.facts, this.now());
   }
 
+  /** The roles that reach a principal who is not acting, at a place. */
+  async rolesFor(org: Id<"org">, principal: Id<"prn">, place: Omit<Place, "org">): Promise<readonly string[]> {
+    const known = await this.#knowledge.ofPrincipal(org, principal);
+    return known === null ? [] : rolesAt(known.subject, { ...place, org }, known.facts, this.now());
+  }
+
   /** What a principal who is not acting may do: the author of a manifest, the minter of a token. */
   async weighFor(
     org: Id<"org">,
@@ -177,14 +183,22 @@ export class Guard {
     decision: Decision,
   ): Promise<never> {
     const code = decision.visible ? (decision.missing === null ? "disabled" : "forbidden") : "not_found";
+    // Whoever is refused may read the event: of what is not theirs to know it says what they asked for, and no more.
+    const [because, scope] = decision.visible
+      ? [decision.because, found?.scope ?? NOWHERE]
+      : ["not there, or not the actor's to know", NOWHERE];
     const permit = issue({
       actor,
       org: actor.org,
       action,
       place: null,
-      event: this.#draft(actor.org, decision.because, found?.scope ?? NOWHERE, null),
+      event: this.#draft(actor.org, because, scope, null),
     });
-    await this.#store.commit(permit, null, { result: "refused", code });
+    await this.#store.commit(permit, null, {
+      result: "refused",
+      code,
+      ...(decision.visible ? {} : { target: { type: where.on, id: null, name: wordsOf(where) } }),
+    });
     if (code === "forbidden")
       throw new VaultError("forbidden", undefined, { detail: { missing: { permission: action, on: wordsOf(where) } } });
     if (code === "disabled") throw new VaultError("disabled", `Not now: ${decision.because}.`);
@@ -206,14 +220,12 @@ export class Guard {
         return { rows: null, scope: NOWHERE, places: [bare], rule: "some" };
       case "environment": {
         const environment = await environmentNamed(reader, where.environment);
-        return environment === null
-          ? null
-          : {
-              rows: { environment },
-              scope: { ...NOWHERE, environment },
-              places: [{ ...bare, environment }],
-              rule: "some",
-            };
+        if (environment === null) return null;
+        // Whoever was granted a namespace of it knows the environment too.
+        const mentioned = known.facts.grants.map((grant) => grant.namespaceId).filter((id) => id !== null);
+        const namespaces = await reader.list("namespaces", { where: { id: oneOf(mentioned), state: "active" } });
+        const places = [null, ...namespaces].map((namespace) => ({ ...bare, environment, namespace }));
+        return { rows: { environment }, scope: { ...NOWHERE, environment }, places, rule: "some" };
       }
       case "namespace": {
         const namespace = await namespaceNamed(reader, where.namespace);
@@ -233,12 +245,21 @@ export class Guard {
       case "workload": {
         const rows = await workloadNamed(reader, where.namespace, where.workload);
         if (rows === null) return null;
-        const deployed = where.in === "deployed" ? await deployedIn(reader, rows.workload) : [];
+        const deployments =
+          where.in === "deployed"
+            ? await reader.list("deployments", { where: { workloadId: rows.workload.id, state: "active" } })
+            : [];
+        const deployed = await environmentsOf(reader, deployments);
         const places =
           deployed.length > 0
             ? deployed.map((environment) => ({ ...bare, ...rows, environment }))
             : await this.#everywhere(known, reader, { ...bare, ...rows });
-        return { rows, scope: { ...NOWHERE, ...rows }, places, rule: deployed.length > 0 ? "every" : "some" };
+        return {
+          rows: { ...rows, deployments },
+          scope: { ...NOWHERE, ...rows },
+          places,
+          rule: deployed.length > 0 ? "every" : "some",
+        };
       }
       case "injection": {
         const injection = await reader.get("injections", { id: where.id });
@@ -261,7 +282,7 @@ export class Guard {
   /** The place in every environment, and in none: for what is not about one. Owners and admins need no list. */
   async #everywhere({ subject }: Known, reader: Reader, place: Place): Promise<readonly Place[]> {
     if (subject.orgRole === "owner" || subject.orgRole === "admin") return [place];
-    const environments = await reader.list("environments", { where: { state: "active" } });
+    const environments = await reader.list("environments", { where: { state: noneOf(["deleted"]) } });
     return [place, ...environments.map((environment) => ({ ...place, environment }))];
   }
 }
@@ -312,8 +333,11 @@ export async function placeOfLaunch(reader: Reader, injection: Row<"injections">
   return environment === null || namespace === null || workload === null ? null : { environment, namespace, workload };
 }
 
-async function deployedIn(reader: Reader, workload: Row<"workloads">): Promise<readonly Row<"environments">[]> {
-  const deployments = await reader.list("deployments", { where: { workloadId: workload.id, state: "active" } });
+async function environmentsOf(
+  reader: Reader,
+  deployments: readonly Row<"deployments">[],
+): Promise<readonly Row<"environments">[]> {
+  if (deployments.length === 0) return [];
   return reader.list("environments", {
     where: { id: oneOf(deployments.map((one) => one.environmentId)), state: noneOf(["deleted"]) },
   });

@@ -14,7 +14,7 @@ export type { EnvironmentUpdate } from "./environments.ts";
 export { DEFAULT_NAMESPACE, DEFAULT_WORKLOAD, foundOrg } from "./founding.ts";
 export { keyRow, keySource, rowIntegrity } from "./keys.ts";
 export { tamperAlarm } from "./tamper-alarm.ts";
-export { Grants } from "./grants.ts";
+export { Grants, endGrants } from "./grants.ts";
 export type { GrantRequest, GrantView } from "./grants.ts";
 export { Guard, environmentNamed, namespaceNamed, placeOfLaunch, workloadNamed } from "./guard.ts";
 export { Knowledge } from "./knowledge.ts";

@@ -3,6 +3,7 @@ import type { Actor, IdSource } from "#base";
 import { Change, listPage, noneOf, oneOf } from "#storage";
 import type { Page, PageRequest, Row, Store } from "#storage";
 import { DEFAULT_NAMESPACE, DEFAULT_WORKLOAD, foundNamespace } from "./founding.ts";
+import { endGrants } from "./grants.ts";
 import type { Guard } from "./guard.ts";
 import { principalOf } from "./principal.ts";
 import { namespacesIn } from "./visible.ts";
@@ -56,8 +57,15 @@ export class Namespaces {
     if (namespace === null) throw new VaultError("not_found");
     if (name === DEFAULT_NAMESPACE) throw new VaultError("in_use", "The namespace default always exists.");
     const standing = { namespaceId: namespace.id, state: noneOf<Row<"workloads">["state"]>(["deleted"]) };
+    const environments = await reader.list("environments", { where: { state: noneOf(["deleted"]) } });
+    // What lay in an environment that was deleted is nowhere any more, and nobody could take it away.
+    const inside = {
+      namespaceId: namespace.id,
+      environmentId: oneOf(environments.map((one) => one.id)),
+      state: "active" as const,
+    };
     const [secrets, workloads] = await Promise.all([
-      reader.list("secrets", { where: { namespaceId: namespace.id, state: "active" }, limit: 20 }),
+      reader.list("secrets", { where: inside, limit: 20 }),
       reader.list("workloads", { where: standing, limit: 20 }),
     ]);
     const others = workloads.filter((workload) => workload.name !== DEFAULT_WORKLOAD);
@@ -69,10 +77,11 @@ export class Namespaces {
       throw new VaultError("in_use", undefined, { detail: { usedBy } });
     }
     const change = new Change()
-      .expect("secrets", { namespaceId: namespace.id, state: "active" }, 0, "secrets", "in_use")
+      .expect("secrets", inside, 0, "secrets", "in_use")
       .expect("workloads", standing, workloads.length, "workloads", "in_use")
       .replace("namespaces", namespace, { state: "deleted" })
       .raiseEpoch();
+    await endGrants(reader, change, { namespaceId: namespace.id });
     for (const workload of workloads) change.replace("workloads", workload, { state: "deleted" });
     await this.#store.commit(permit, change, {
       result: "success",

@@ -10,7 +10,7 @@ const MOST_REMEMBERED = 1_000;
  */
 export function tamperAlarm(
   guard: Guard,
-  tell: { row(table: string, row: string): void; fault(error: unknown): void },
+  tell: { readonly row: (table: string, row: string) => void; readonly fault: (error: unknown) => void },
 ): TamperAlarm {
   const rung = new Map<string, number>();
   return (org, table, row) => {

@@ -1,6 +1,6 @@
 import type { Id, Permission } from "#base";
 import { noneOf, oneOf } from "#storage";
-import type { Reader, Row, ScopeSet } from "#storage";
+import type { Reader, Row, ScopeSet, Where } from "#storage";
 import { decide } from "./decide.ts";
 import type { Known } from "./knowledge.ts";
 import { orgRoleHolds } from "./roles.ts";
@@ -46,12 +46,17 @@ export interface Seen {
   readonly hidden: readonly Id<"wkl">[];
   /** Workloads seen by a grant on the workload itself, whatever the scope says. */
   readonly granted: readonly Id<"wkl">[];
+  /**
+   * Of rows that lie in an environment and may be about a workload (events, launches): those that match one of these. What
+   * was granted on a workload counts in the environments it was granted in, and an explicit workload nowhere else.
+   */
+  readonly rows: readonly Where<"injections">[] | "all";
 }
 
 /** {@link scopesOf}, and the workloads that are an exception to it. */
 export async function seenBy(known: Known, action: Permission, reader: Reader, now: Date): Promise<Seen> {
   const scopes = await scopesOf(known, action, reader, now);
-  if (scopes.all) return { scopes, hidden: [], granted: [] };
+  if (scopes.all) return { scopes, hidden: [], granted: [], rows: "all" };
   const { subject, facts } = known;
   const mentioned = facts.grants.map((grant) => grant.workloadId).filter((id) => id !== null);
   const [explicit, named, environments, namespaces] = await Promise.all([
@@ -60,16 +65,32 @@ export async function seenBy(known: Known, action: Permission, reader: Reader, n
     reader.list("environments", { where: { state: noneOf(["deleted"]) } }),
     reader.list("namespaces", { where: { state: "active" } }),
   ]);
-  const sees = (workload: Row<"workloads">): boolean => {
+  const exceptions = new Map([...explicit, ...named].map((workload) => [workload.id, workload]));
+  const seenIn = new Map<Id<"wkl">, readonly Id<"env">[]>();
+  for (const workload of exceptions.values()) {
     const namespace = namespaces.find((one) => one.id === workload.namespaceId) ?? null;
-    return [null, ...environments].some(
+    const seen = [null, ...environments].filter(
       (environment) =>
         decide(subject, action, { org: subject.org, environment, namespace, workload }, facts, now).allowed,
     );
-  };
-  const hidden = explicit.filter((workload) => !sees(workload)).map((workload) => workload.id);
-  const granted = [...explicit, ...named].filter(sees).map((workload) => workload.id);
-  return { scopes, hidden, granted: [...new Set(granted)] };
+    const ids = seen.map((environment) => environment?.id).filter((id) => id !== undefined);
+    if (seen.length > 0) seenIn.set(workload.id, ids);
+  }
+  const hidden = explicit.filter((workload) => !seenIn.has(workload.id)).map((workload) => workload.id);
+  const granted = [...seenIn].map(([workloadId, ids]) => ({ workloadId, environmentId: oneOf(ids) }));
+  const rows = [...inScopesBut(scopes.groups, explicit), ...granted];
+  return { scopes, hidden, granted: [...seenIn.keys()], rows };
+}
+
+function inScopesBut(
+  groups: Extract<ScopeSet, { all: false }>["groups"],
+  explicit: readonly Row<"workloads">[],
+): Where<"injections">[] {
+  return groups.map((group) => ({
+    environmentId: oneOf(group.environments),
+    namespaceId: oneOf(group.namespaces),
+    workloadId: noneOf(explicit.map((workload) => workload.id)),
+  }));
 }
 
 /** Whether a pair is in the set. */

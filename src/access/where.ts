@@ -31,7 +31,12 @@ export interface PlaceOf {
   environment: { readonly environment: Environment };
   namespace: { readonly namespace: Namespace };
   scope: { readonly environment: Environment; readonly namespace: Namespace };
-  workload: { readonly namespace: Namespace; readonly workload: Workload };
+  workload: {
+    readonly namespace: Namespace;
+    readonly workload: Workload;
+    /** For `deployed`: the deployments that were decided on. A change that builds on them expects them to stand. */
+    readonly deployments: readonly Row<"deployments">[];
+  };
   "workload-in": { readonly environment: Environment; readonly namespace: Namespace; readonly workload: Workload };
   injection: PlaceOf["workload-in"] & { readonly injection: Row<"injections"> };
 }

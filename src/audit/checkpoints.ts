@@ -1,17 +1,16 @@
-import { open } from "node:fs/promises";
-import { createReadStream } from "node:fs";
-import { createInterface } from "node:readline";
-import { INSTANCE, MINUTE, VaultError } from "#base";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { INSTANCE, MINUTE, VaultError, isVaultError } from "#base";
 import type { Clock, Id } from "#base";
 import { equal } from "#crypto";
 import type { Signer } from "#crypto";
 import { above } from "#storage";
-import type { Facts } from "#storage";
+import type { Facts, Row } from "#storage";
+import { CheckpointFile } from "./checkpoint-file.ts";
 import { MerkleFrontier, leafHash } from "./merkle.ts";
 import { formatCheckpoint, formatVerifierKey, signNote } from "./note.ts";
 import type { Verifier } from "./note.ts";
 import { readNote } from "./verify.ts";
-import type { KeptNote } from "./verify.ts";
+import type { Fault, Kept, KeptNote } from "./verdict.ts";
 
 const EVERY_MS = MINUTE;
 const EVERY_EVENTS = 1_000;
@@ -23,19 +22,16 @@ export type Grown = (chain: Id<"org">) => void;
 /**
  * Signs, every minute or every 1,000 events, how long each chain is and what the root of its tree is, and appends it to a
  * file outside the database before it is kept in the database. A database that is older than the file was rolled back.
- *
- * The file has one JSON object a line: `{"chain":"org_…","note":"…"}`, the note in C2SP's signed-note form.
  */
 export class Checkpoints {
-  readonly path: string;
   readonly verifier: Verifier;
+  readonly #file: CheckpointFile;
   readonly #facts: Facts;
   readonly #signer: Signer;
   readonly #clock: Clock;
   readonly #grown = new Map<Id<"org">, number>();
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
-  #last: { readonly at: Date; readonly events: number } | null = null;
   readonly #onFault: (error: unknown) => void;
 
   constructor(options: {
@@ -45,7 +41,7 @@ export class Checkpoints {
     clock: Clock;
     onFault: (error: unknown) => void;
   }) {
-    this.path = options.path;
+    this.#file = new CheckpointFile(options.path);
     this.#facts = options.facts;
     this.#signer = options.signer;
     this.#clock = options.clock;
@@ -58,9 +54,11 @@ export class Checkpoints {
     return formatVerifierKey(this.#signer.name, this.#signer.publicKey);
   }
 
-  /** The newest checkpoint of this process, or `null` before the first. */
-  get last(): { readonly at: Date; readonly events: number } | null {
-    return this.#last;
+  /** The newest checkpoint of a chain, or `null` before its first. */
+  async newest(chain: Id<"org">): Promise<Row<"auditCheckpoints"> | null> {
+    const query = { where: { slot: 0 }, order: ["size"] as const, descending: true, limit: 1 };
+    const [newest] = await this.#facts.of(chain).list("auditCheckpoints", query);
+    return newest ?? null;
   }
 
   readonly grown: Grown = (chain) => {
@@ -94,13 +92,22 @@ export class Checkpoints {
     await this.run();
   }
 
-  /** The notes that the file holds for one chain, those of ours. */
-  async kept(chain: Id<"org">): Promise<readonly KeptNote[]> {
+  /** What the file holds of one chain. A line that is not as it was written is a fault and not just left out. */
+  async kept(chain: Id<"org">): Promise<Kept> {
     const notes: KeptNote[] = [];
-    for await (const line of this.#lines()) {
-      if (line.chain === chain && line.note !== null) notes.push(line.note);
+    const faults: Fault[] = [];
+    for await (const { number, line } of this.#file.lines()) {
+      const where = `line ${String(number)} of the checkpoint file`;
+      // The note says of which chain it is, too. A line that can be no chain's is everybody's concern.
+      if (!line?.note.startsWith(`${this.#origin(line.chain)}\n`))
+        faults.push({ where, what: "is no checkpoint of ours" });
+      else if (line.chain === chain) {
+        const note = this.#ours(chain, line.note);
+        if (note === null) faults.push({ where, what: "its signature is not ours" });
+        else notes.push(note);
+      }
     }
-    return notes;
+    return { chain, origin: this.#origin(chain), notes, faults };
   }
 
   /** Named by instance and chain, so that a note of another vault's chain is never taken for one of ours. */
@@ -109,27 +116,21 @@ export class Checkpoints {
   }
 
   async #signGrown(): Promise<void> {
-    const chains = [...this.#grown.keys()];
-    for (const chain of chains) {
+    const faults: unknown[] = [];
+    for (const chain of [...this.#grown.keys()]) {
       this.#grown.delete(chain);
       try {
         await this.#sign(chain);
       } catch (error) {
         this.#grown.set(chain, 1);
-        throw error;
+        faults.push(error);
       }
     }
+    if (faults.length > 0) throw faults[0];
   }
 
   async #sign(chain: Id<"org">): Promise<void> {
-    const reader = this.#facts.of(chain);
-    const [newest] = await reader.list("auditCheckpoints", {
-      where: { slot: 0 },
-      order: ["size"],
-      descending: true,
-      limit: 1,
-    });
-    const frontier = newest === undefined ? new MerkleFrontier() : MerkleFrontier.fromBytes(newest.frontier);
+    const frontier = this.#frontierOf(chain, await this.newest(chain));
     const before = frontier.size;
     await this.#grow(chain, frontier, Number.MAX_SAFE_INTEGER);
     if (frontier.size === before) return;
@@ -142,7 +143,7 @@ export class Checkpoints {
       extensions: [`time ${time.toISOString()}`],
     });
     const note = signNote(text, this.#signer);
-    await this.#append(`${JSON.stringify({ chain, note })}\n`);
+    await this.#file.append({ chain, note });
     await this.#facts.append(chain, "auditCheckpoints", {
       slot: 0,
       size: frontier.size,
@@ -151,7 +152,6 @@ export class Checkpoints {
       time,
       note,
     });
-    this.#last = { at: time, events: frontier.size };
   }
 
   async #grow(chain: Id<"org">, frontier: MerkleFrontier, size: number): Promise<void> {
@@ -165,62 +165,49 @@ export class Checkpoints {
       });
       for (const event of events) frontier.append(leafHash(event.hash));
       if (events.length < limit) return;
+      await nextTurn();
     }
   }
 
-  async #append(line: string): Promise<void> {
-    const file = await open(this.path, "a", 0o600);
-    try {
-      await file.appendFile(line);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  }
-
+  /** The newest note of each chain in the file. Only the last line of each is verified, unless it fails. */
   async #newestNotes(): Promise<ReadonlyMap<Id<"org">, KeptNote>> {
+    const last = new Map<Id<"org">, string>();
+    for await (const { line } of this.#file.lines()) if (line !== null) last.set(line.chain, line.note);
     const newest = new Map<Id<"org">, KeptNote>();
-    for await (const { chain, note } of this.#lines()) if (note !== null) newest.set(chain, note);
+    for (const [chain, text] of last) {
+      const note = this.#ours(chain, text) ?? (await this.kept(chain)).notes.at(-1);
+      if (note !== undefined) newest.set(chain, note);
+    }
     return newest;
   }
 
+  /** The note, if we signed it and it is of this chain. */
+  #ours(chain: Id<"org">, text: string): KeptNote | null {
+    const note = readNote(text, this.verifier);
+    return note?.origin === this.#origin(chain) ? note : null;
+  }
+
+  /** The edge of the tree at a stored checkpoint, if it is the one that was signed; else that of the empty tree. */
+  #frontierOf(chain: Id<"org">, row: Row<"auditCheckpoints"> | null): MerkleFrontier {
+    const signed = row === null ? null : this.#ours(chain, row.note);
+    if (row === null || signed === null) return new MerkleFrontier();
+    try {
+      const frontier = MerkleFrontier.fromBytes(row.frontier);
+      if (frontier.size === signed.size && equal(frontier.root(), signed.root)) return frontier;
+    } catch (error) {
+      if (!isVaultError(error, "integrity_failed")) throw error;
+    }
+    return new MerkleFrontier();
+  }
+
   async #holdAgainst(chain: Id<"org">, note: KeptNote): Promise<void> {
-    const [start] = await this.#facts
-      .of(chain)
-      .list("auditCheckpoints", { where: { slot: 0 }, order: ["size"], descending: true, limit: 1 });
-    const frontier =
-      start === undefined || start.size > note.size ? new MerkleFrontier() : MerkleFrontier.fromBytes(start.frontier);
+    const known = this.#frontierOf(chain, await this.newest(chain));
+    const frontier = known.size > note.size ? new MerkleFrontier() : known;
     await this.#grow(chain, frontier, note.size);
     if (frontier.size === note.size && equal(frontier.root(), note.root)) return;
     throw new VaultError(
       "database_rolled_back",
-      `The checkpoint file ${this.path} has signed ${String(note.size)} events of ${chain}; the database ${frontier.size < note.size ? `holds ${String(frontier.size)}` : "holds others"}. It was rolled back or changed.`,
+      `The checkpoint file ${this.#file.path} has signed ${String(note.size)} events of ${chain}; the database ${frontier.size < note.size ? `holds ${String(frontier.size)}` : "holds others"}. It was rolled back or changed.`,
     );
-  }
-
-  /** Every line that can be read. A line cut short by a crash is no checkpoint: it was never acknowledged. */
-  async *#lines(): AsyncGenerator<{ readonly chain: Id<"org">; readonly note: KeptNote | null }> {
-    const stream = createReadStream(this.path, "utf8");
-    try {
-      for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
-        const parsed = parseLine(line);
-        if (parsed === null) continue;
-        const note = readNote(parsed.note, this.verifier);
-        yield { chain: parsed.chain, note: note?.origin === this.#origin(parsed.chain) ? note : null };
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT")
-        throw new VaultError("store_unavailable", `The checkpoint file ${this.path} cannot be read.`, { cause: error });
-    } finally {
-      stream.destroy();
-    }
-  }
-}
-
-function parseLine(line: string): { readonly chain: Id<"org">; readonly note: string } | null {
-  try {
-    return JSON.parse(line) as { chain: Id<"org">; note: string };
-  } catch {
-    return null;
   }
 }

@@ -9,7 +9,7 @@ export { writeEvent } from "./event.ts";
 export type { PrivatePart, PublicPart } from "./event.ts";
 export { Checkpoints } from "./checkpoints.ts";
 export { verifyChain } from "./verify.ts";
-export type { Fault, KeptNote, Verdict } from "./verify.ts";
+export type { Fault, Kept, KeptNote, Verdict } from "./verdict.ts";
 export {
   EMPTY_ROOT,
   MerkleFrontier,

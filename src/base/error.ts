@@ -8,7 +8,7 @@ export const ERRORS = {
     title: "The request could not be read",
     remedy: "Check the syntax of the body, the path and the headers.",
   },
-  invalid_input: { title: "The input is not valid", remedy: "See `faults` for each field that is wrong." },
+  invalid_input: { title: "The input is not valid", remedy: "Correct what is named and send it again." },
   unauthenticated: {
     title: "No valid credential was given",
     remedy: "Sign in again (`sallyport login`) or use a service user's token.",
@@ -17,7 +17,7 @@ export const ERRORS = {
   token_invalid: { title: "The token is unknown, used, expired or revoked", remedy: "Mint a new injection token." },
   runner_required: {
     title: "The token is bound: a runner's credential is needed too",
-    remedy: "Send a runner's token in the Sallyport-Runner header (`--runner-file`).",
+    remedy: "Give a runner's credential too (`--runner-file`, or the header Sallyport-Runner).",
   },
   forbidden: { title: "Not allowed", remedy: "Ask an admin for a grant that holds the missing permission." },
   not_found: {
@@ -34,7 +34,7 @@ export const ERRORS = {
     title: "This Idempotency-Key was used before",
     remedy: "The first request took effect: see `id`. What it returned once cannot be returned again.",
   },
-  in_use: { title: "Something still uses it", remedy: "Remove what `usedBy` lists first." },
+  in_use: { title: "Something still uses it", remedy: "Remove what is named first." },
   disabled: { title: "It is disabled", remedy: "Enable it first." },
   last_owner: { title: "The last owner stays", remedy: "Make somebody else an owner first." },
   limit_reached: { title: "A limit is reached", remedy: "Remove something that is no longer used." },
@@ -44,11 +44,11 @@ export const ERRORS = {
   },
   reference_refused: {
     title: "A variable's reference may not be made",
-    remedy: "See `variables`: each names what is wrong.",
+    remedy: "Correct what is named in the manifest, or ask an admin for the missing grant or policy.",
   },
   launch_refused: {
     title: "The launch cannot work as things are now",
-    remedy: "See `variables`, or ask whoever deployed the workload.",
+    remedy: "Correct what is named; where nothing is named, ask whoever deployed the workload.",
   },
   not_representable: {
     title: "A value cannot be written in this format",
@@ -77,7 +77,10 @@ export const ERRORS = {
     title: "A stored row does not prove itself",
     remedy: "It was refused. Run `sallyport audit verify` and restore from a backup.",
   },
-  config_invalid: { title: "A setting is wrong", remedy: "See `faults`: each names the setting and what it takes." },
+  config_invalid: {
+    title: "A setting is wrong",
+    remedy: "Correct what is named; `sallyport up --help` lists the settings.",
+  },
   key_file_unsafe: {
     title: "A key file can be read or replaced by others",
     remedy: "Make it yours alone: `chown` it to the vault's user, `chmod 600`, no symbolic link.",

@@ -34,3 +34,4 @@ export { Redacted } from "./redacted.ts";
 export { decodeBase32, encodeBase32 } from "./base32.ts";
 export { DAY, HOUR, MINUTE, SECOND, formatDuration, parseDuration, systemClock } from "./time.ts";
 export type { Clock } from "./time.ts";
+export { Turns } from "./turns.ts";

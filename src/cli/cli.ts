@@ -137,11 +137,13 @@ export class Cli {
 
   async #bearer(): Promise<string | null> {
     const credential = await this.credential();
-    const { place, profileName } = this.where();
+    const { place, profileName, isGuess } = this.where();
     if (credential === null && place.kind !== "socket") {
       const profile = profileName === "default" ? "" : ` --profile ${profileName}`;
-      throw new CliError("unauthenticated", `you are not signed in to ${describePlace(place)}`, {
-        remedy: `Sign in with \`sallyport login${profile}\`, or name a service user's token with --credential-file.`,
+      // Most likely a person alone, in another folder than the vault's or before it was started.
+      const guess = isGuess ? "no vault runs in this folder or one above, and " : "";
+      throw new CliError("unauthenticated", `${guess}you are not signed in to ${describePlace(place)}`, {
+        remedy: `${isGuess ? "Start the vault here with `sallyport up`. Or sign" : "Sign"} in with \`sallyport login${profile}\`, or name a service user's token with --credential-file.`,
       });
     }
     return credential?.token ?? null;

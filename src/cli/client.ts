@@ -84,6 +84,7 @@ export class Client {
         items: Item<Op>[];
         next: string | null;
       };
+      if (!Array.isArray(page.items)) throw notOfAVault("it is no list");
       items.push(...page.items);
       after = page.next;
     } while (after !== null && items.length < limit);
@@ -151,11 +152,19 @@ function headersText(headers: RequestHeaders): Record<string, string> {
   };
 }
 
+/** Something else than a vault answered, which may hold anything. */
+export function notOfAVault(why: string, cause?: unknown): CliError {
+  return new CliError("unreachable", `what answers there is not a vault (${why})`, { cause });
+}
+
 function parse(answer: Answer): unknown {
   if (answer.body.length === 0) return undefined;
+  let content: unknown;
   try {
-    return JSON.parse(answer.body.toString("utf8"));
+    content = JSON.parse(answer.body.toString("utf8"));
   } catch (cause) {
-    throw new CliError("unreachable", "what answers there is not a vault (its answer is not JSON)", { cause });
+    throw notOfAVault("its answer is not JSON", cause);
   }
+  if (typeof content !== "object" || content === null) throw notOfAVault("its answer is no object");
+  return content;
 }

@@ -1,5 +1,6 @@
 import type { OperationId, Response } from "#contract";
 import type { Cli } from "./cli.ts";
+import { notOfAVault } from "./client.ts";
 import type { Asked, Item, ListId, PagedId } from "./client.ts";
 import type { Command } from "./command.ts";
 import type { Given } from "./given.ts";
@@ -26,7 +27,7 @@ export function call<const Op extends OperationId>(row: CallRow<Op>): Command {
       const asked = await row.ask(cli, given);
       if (row.confirm !== undefined) await cli.confirm(given, row.confirm(given));
       const answer = await cli.call(row.operation, asked);
-      if (!cli.out.json) row.show(answer, cli.out, given);
+      if (!cli.out.json) believe(() => row.show(answer, cli.out, given));
       else if (answer !== undefined) cli.out.value(answer);
     },
   };
@@ -59,6 +60,7 @@ export function shortList<const Op extends Exclude<ListId, PagedId>>(row: ListRo
     uses: [row.operation],
     async run(cli, given) {
       const { items } = (await cli.call(row.operation, row.ask(cli, given))) as { items: Item<Op>[] };
+      if (!Array.isArray(items)) throw notOfAVault("it is no list");
       showItems(cli.out, items, row);
     },
   };
@@ -84,5 +86,17 @@ function showItems<T>(
 ): void {
   if (out.json) out.value(items);
   else if (items.length === 0) out.note(row.empty);
-  else out.table(items, row.columns);
+  else believe(() => out.table(items, row.columns));
+}
+
+/**
+ * Shows an answer that was not looked at field by field: loading the contract's schemas would cost each start more than all
+ * else. A vault's answer has what is shown; in another's it is missed.
+ */
+function believe(show: () => void): void {
+  try {
+    show();
+  } catch (error) {
+    throw error instanceof TypeError ? notOfAVault("its answer has another form", error) : error;
+  }
 }

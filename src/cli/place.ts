@@ -15,6 +15,8 @@ export interface Where {
   readonly profile: Profile | null;
   /** The name under which a login is kept. */
   readonly profileName: string;
+  /** Nobody said where it is, and no socket of one was found: it is where a vault usually listens. */
+  readonly isGuess: boolean;
 }
 
 export interface WhereOptions {
@@ -45,6 +47,7 @@ export function findVault(options: WhereOptions, env: Environment, folder: strin
     place,
     profile: profile !== null && isPlaceOf(profile, place) ? profile : null,
     profileName,
+    isGuess: false,
   });
   const url = (text: string) => at({ kind: "url", url: parseAddress(text, options.insecurePlainHttp) });
   const socket = (path: string) => at({ kind: "socket", path: resolve(folder, path) });
@@ -70,7 +73,7 @@ export function findVault(options: WhereOptions, env: Environment, folder: strin
   const kept = options.profile === undefined ? ofProfile() : null;
   if (kept !== null) return kept;
   const near = findSocket(folder);
-  return near === null ? url(DEFAULT_ADDRESS) : socket(near);
+  return near === null ? { ...url(DEFAULT_ADDRESS), isGuess: true } : socket(near);
 }
 
 /** As a person would write it. */

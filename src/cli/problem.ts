@@ -17,7 +17,9 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   413: "payload_too_large",
   422: "invalid_input",
   429: "rate_limited",
+  502: "unreachable",
   503: "overloaded",
+  504: "unreachable",
 };
 
 /**

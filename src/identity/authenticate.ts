@@ -1,4 +1,4 @@
-import { INSTANCE, VaultError } from "#base";
+import { INSTANCE, VaultError, bytesToId } from "#base";
 import type { Actor, Call, Clock, Id, Redacted } from "#base";
 import { equal, parseToken, tokenId } from "#crypto";
 import type { ParsedToken } from "#crypto";
@@ -7,6 +7,9 @@ import { noneOf } from "#storage";
 import type { Tally } from "#access";
 import { addressAllowed } from "./address.ts";
 import { SEEN_EVERY_MS, SESSION_IDLE_MS } from "./limits.ts";
+
+/** Who the machine is in an org of several people: no row's owner, creator or author. */
+const NOBODY = bytesToId("prn", Buffer.alloc(16));
 
 /** How the vault is reached: the machine's owner is signed in by the socket only while nobody else could be meant. */
 export interface Reach {
@@ -140,7 +143,7 @@ export class Authenticator {
       type: "machine",
       call,
       org: org.id,
-      id: owner.id,
+      id: alone ? owner.id : NOBODY,
       name: alone ? owner.name : "machine",
       role: alone ? "owner" : "guest",
     };

@@ -6,7 +6,7 @@ import type { NewRow, Page, PageRequest, Reader, Row, Store } from "#storage";
 import { differences } from "#access";
 import type { Guard } from "#access";
 import { newCredential } from "./sign-in.ts";
-import { endCredentials } from "./users.ts";
+import { endAccess } from "./users.ts";
 
 export interface TokenSettings {
   readonly note?: string | undefined;
@@ -119,7 +119,7 @@ export class ServiceUsers {
     const change = new Change()
       .replace("principals", principal, { state: "deleted", securityVersion: principal.securityVersion + 1 })
       .raiseEpoch();
-    await endCredentials(reader, change, principal.id);
+    await endAccess(reader, change, principal.id);
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "principal", id: principal.id, name },

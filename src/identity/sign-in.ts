@@ -1,8 +1,8 @@
-import { INSTANCE, VaultError } from "#base";
+import { INSTANCE, Turns, VaultError } from "#base";
 import type { Actor, Call, Id, IdSource, Permit, Redacted } from "#base";
 import { checkPassword, equal, parseToken, tokenId } from "#crypto";
 import type { ParsedToken, PasswordHasher } from "#crypto";
-import { Change, noneOf } from "#storage";
+import { Change, MissedExpectation, noneOf } from "#storage";
 import type { Facts, NewRow, Reader, Row, Store } from "#storage";
 import type { Guard, Tally } from "#access";
 import { SESSION_IDLE_MS } from "./limits.ts";
@@ -23,6 +23,8 @@ interface Parts {
 export class SignIn {
   readonly #parts: Parts;
   readonly #delay: SignInDelay;
+  /** Guesses of one name from one source wait for each other, so that many at once are delayed like many in a row. */
+  readonly #turns = new Turns();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -34,29 +36,46 @@ export class SignIn {
     call: Call,
     request: { org?: string | undefined; login: string; password: Redacted<string> },
   ): Promise<SignedIn> {
-    const { facts, guard, hasher, tally } = this.#parts;
     const login = request.login.normalize("NFC").trim().toLowerCase();
-    const key = JSON.stringify([request.org ?? "", login, call.address]);
     const org = await this.#org(request.org);
+    const key = delayKey(org?.id ?? request.org ?? "", login, call);
+    return this.#turns.take(key, () => this.#signIn(call, org, login, request.password, key));
+  }
+
+  async #signIn(
+    call: Call,
+    org: Row<"orgs"> | null,
+    login: string,
+    password: Redacted<string>,
+    key: string,
+  ): Promise<SignedIn> {
+    const { facts, guard, hasher, tally } = this.#parts;
     this.#mustWait(call, key, org);
     const user =
       org === null
         ? null
         : await facts.of(org.id).get("principals", { name: login, type: "user", state: noneOf(["deleted"]) });
     const credential = org === null || user === null ? null : await passwordOf(facts.of(org.id), user.id);
-    const right = await hasher.verify(credential?.verifier.toString() ?? null, request.password);
+    const right = await hasher.verify(credential?.verifier.toString() ?? null, password);
     if (!right || org === null || user?.state !== "active" || credential === null) {
       this.#delay.failed(key);
       tally.count(call, "sign_in_failed", org?.id ?? INSTANCE, user?.id ?? null);
       throw new VaultError("sign_in_failed");
     }
     this.#delay.succeeded(key);
-    const change = new Change();
-    const phc = credential.verifier.toString();
-    if (hasher.needsRehash(phc)) {
-      change.replace("credentials", credential, { verifier: Buffer.from(await hasher.hash(request.password)) });
+    const permit = guard.public({ type: "anonymous", call, org: org.id }, "the password");
+    const verifier = hasher.needsRehash(credential.verifier.toString())
+      ? Buffer.from(await hasher.hash(password))
+      : null;
+    if (verifier === null) return this.#open(permit, org, user, new Change());
+    try {
+      return await this.#open(permit, org, user, new Change().replace("credentials", credential, { verifier }));
+    } catch (error) {
+      // Another sign-in has renewed the hash meanwhile, which is as good; a changed password ends this session by itself.
+      if (error instanceof MissedExpectation && error.label === "credentials")
+        return this.#open(permit, org, user, new Change());
+      throw error;
     }
-    return this.#open(guard.public({ type: "anonymous", call, org: org.id }, "the password"), org, user, change);
   }
 
   /** A set-up credential is used once: it sets the password, makes the user active, and signs in. */
@@ -95,12 +114,22 @@ export class SignIn {
 
   /** Changes one's own password; every other session ends. Throws `sign_in_failed` when the current one is wrong. */
   async changePassword(actor: Actor, current: Redacted<string>, password: Redacted<string>): Promise<void> {
-    const { guard, store, hasher } = this.#parts;
-    const permit = await guard.require(actor, "self", { on: "self" });
+    const permit = await this.#parts.guard.require(actor, "self", { on: "self" });
+    const key = delayKey(actor.org, "name" in actor ? actor.name : "", actor.call);
+    return this.#turns.take(key, () => this.#changePassword(actor, permit, current, password, key));
+  }
+
+  async #changePassword(
+    actor: Actor,
+    permit: Permit,
+    current: Redacted<string>,
+    password: Redacted<string>,
+    key: string,
+  ): Promise<void> {
+    const { store, hasher } = this.#parts;
     const reader = store.read(permit);
     const user = actor.type === "user" ? await reader.get("principals", { id: actor.id }) : null;
     const credential = user === null ? null : await passwordOf(reader, user.id);
-    const key = JSON.stringify([actor.org, user?.name ?? "", actor.call.address]);
     this.#delay.check(key);
     if (
       !(await hasher.verify(credential?.verifier.toString() ?? null, current)) ||
@@ -167,7 +196,13 @@ export class SignIn {
   }
 }
 
-function passwordOf(reader: Reader, user: Id<"prn">): Promise<Row<"credentials"> | null> {
+/** The same for a name however its org was given, and for signing in and changing the password. */
+function delayKey(org: string, login: string, call: Call): string {
+  return JSON.stringify([org, login, call.address]);
+}
+
+/** The credential of a user's password, or `null` before the first is set. */
+export function passwordOf(reader: Reader, user: Id<"prn">): Promise<Row<"credentials"> | null> {
   return reader.get("credentials", { principalId: user, kind: "password", state: "active" });
 }
 

@@ -1,12 +1,12 @@
 import { VaultError } from "#base";
-import type { Actor, Id, IdSource, OrgRole, Redacted } from "#base";
+import type { Actor, Id, IdSource, OrgRole, Permission, Redacted } from "#base";
 import { generateToken } from "#crypto";
 import { Change, listPage, noneOf } from "#storage";
 import type { NewRow, Page, PageRequest, Reader, Row, Store } from "#storage";
-import { differences } from "#access";
+import { differences, endGrants } from "#access";
 import type { Guard } from "#access";
 import { SET_UP_MS } from "./limits.ts";
-import { newCredential } from "./sign-in.ts";
+import { newCredential, passwordOf } from "./sign-in.ts";
 
 /** A set-up credential, shown once. */
 export interface Invitation {
@@ -104,7 +104,10 @@ export class Users {
     return userNamed(this.#store.read(permit), login);
   }
 
-  /** The user's sessions end. Throws `last_owner`. */
+  /**
+   * The user's sessions end. Whoever becomes an owner has no set-up credential left over that an admin has seen. Throws
+   * `last_owner`.
+   */
   async update(
     actor: Actor,
     login: string,
@@ -119,12 +122,16 @@ export class Users {
     const after = {
       ...before,
       orgRole: update.role ?? before.orgRole,
-      state: update.state ?? before.state,
+      state: update.state === undefined ? before.state : await stateGiven(reader, before, update.state),
       securityVersion: before.securityVersion + 1,
     };
     const change = new Change().replace("principals", before, after).raiseEpoch();
     if (before.orgRole === "owner" && (after.orgRole !== "owner" || after.state === "disabled"))
-      await keepAnOwner(reader, change);
+      await keepAnOwner(reader, change, before);
+    if (before.orgRole !== "owner" && after.orgRole === "owner") {
+      const setUp = await setUpOf(reader, before.id);
+      if (setUp !== null) change.replace("credentials", setUp, { state: "ended" });
+    }
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "principal", id: before.id, name: login },
@@ -133,15 +140,19 @@ export class Users {
     return { ...after, changedBy: permit.event.id };
   }
 
-  /** A new set-up credential; the one before it is void. The old password works until the new one is set. */
+  /**
+   * A new set-up credential; the one before it is void. The old password works until the new one is set. Whoever holds it
+   * can become the user, so for one who holds the instance it takes somebody who does.
+   */
   async invite(actor: Actor, login: string): Promise<Invitation> {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const reader = this.#store.read(permit);
     const user = await userNamed(reader, login);
     if (user.orgRole === "owner") await this.#mustAssignOwners(actor);
+    if (user.instanceAdmin) await this.#mustHold(actor, "instance.admin", "instance");
     const { credential, token, expiresAt } = newSetUp(this.#ids, permit.org, user.id, this.#store.now());
     const change = new Change();
-    const old = await reader.get("credentials", { principalId: user.id, kind: "set-up", state: "active" });
+    const old = await setUpOf(reader, user.id);
     if (old !== null) change.replace("credentials", old, { state: "ended" });
     await this.#store.commit(permit, change.insert("credentials", credential), {
       result: "success",
@@ -159,22 +170,22 @@ export class Users {
     const change = new Change()
       .replace("principals", user, { state: "deleted", securityVersion: user.securityVersion + 1 })
       .raiseEpoch();
-    if (user.orgRole === "owner") await keepAnOwner(reader, change);
-    await endCredentials(reader, change, user.id);
+    if (user.orgRole === "owner") await keepAnOwner(reader, change, user);
+    await endAccess(reader, change, user.id);
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "principal", id: user.id, name: login },
     });
   }
 
-  async #mustAssignOwners(actor: Actor): Promise<void> {
-    const { allowed } = await this.#guard.weigh(actor, "owner.assign", {
-      environment: null,
-      namespace: null,
-      workload: null,
-    });
-    if (!allowed)
-      throw new VaultError("forbidden", undefined, { detail: { missing: { permission: "owner.assign", on: "org" } } });
+  #mustAssignOwners(actor: Actor): Promise<void> {
+    return this.#mustHold(actor, "owner.assign", "org");
+  }
+
+  async #mustHold(actor: Actor, permission: Permission, on: string): Promise<void> {
+    const nowhere = { environment: null, namespace: null, workload: null };
+    const { allowed } = await this.#guard.weigh(actor, permission, nowhere);
+    if (!allowed) throw new VaultError("forbidden", undefined, { detail: { missing: { permission, on } } });
   }
 }
 
@@ -184,16 +195,32 @@ async function userNamed(reader: Reader, login: string): Promise<Row<"principals
   return user;
 }
 
-/** The last active owner stays, also when two leave at the same time. */
-async function keepAnOwner(reader: Reader, change: Change): Promise<void> {
+/** The last active owner stays, also when two leave at the same time. One who never came or is disabled is no last one. */
+async function keepAnOwner(reader: Reader, change: Change, leaving: Row<"principals">): Promise<void> {
   const where = { type: "user", orgRole: "owner", state: "active" } as const;
   const owners = await reader.count("principals", where);
-  if (owners < 2) throw new VaultError("last_owner");
+  if (owners < (leaving.state === "active" ? 2 : 1)) throw new VaultError("last_owner");
   change.expect("principals", where, owners, "owners");
 }
 
-/** Ends every credential of a principal. */
-export async function endCredentials(reader: Reader, change: Change, principal: Id<"prn">): Promise<void> {
+function setUpOf(reader: Reader, user: Id<"prn">): Promise<Row<"credentials"> | null> {
+  return reader.get("credentials", { principalId: user, kind: "set-up", state: "active" });
+}
+
+/** Whoever was disabled before ever setting a password is invited again, not active: nobody could sign in. */
+async function stateGiven(
+  reader: Reader,
+  user: Row<"principals">,
+  state: "active" | "disabled",
+): Promise<"active" | "disabled" | "invited"> {
+  if (state === "disabled") return "disabled";
+  const password = await passwordOf(reader, user.id);
+  return password === null ? "invited" : "active";
+}
+
+/** Ends every credential and every grant of a principal. */
+export async function endAccess(reader: Reader, change: Change, principal: Id<"prn">): Promise<void> {
+  await endGrants(reader, change, { principalId: principal });
   for (const credential of await reader.list("credentials", { where: { principalId: principal, state: "active" } })) {
     change.replace("credentials", credential, { state: "ended" });
   }

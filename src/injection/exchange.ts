@@ -1,5 +1,5 @@
-import { INSTANCE, SECOND, VaultError } from "#base";
-import type { Actor, Call, Id, IdSource, Outcome, Permit, Redacted } from "#base";
+import { INSTANCE, SECOND, VaultError, isVaultError } from "#base";
+import type { Actor, Call, ErrorCode, Id, IdSource, Outcome, Permit, Redacted } from "#base";
 import { equal, generateToken, parseToken, sha256, tokenId } from "#crypto";
 import type { ParsedToken } from "#crypto";
 import { Change, MissedExpectation } from "#storage";
@@ -13,19 +13,24 @@ import { encodeText, encodeValue } from "./format.ts";
 import type { FormatName, Variables } from "./format.ts";
 import { deliver, needsOf, pinned, whyNot } from "./launch.ts";
 import type { Delivery } from "./launch.ts";
-import { injectionState, leaseState, newLease } from "./lease.ts";
+import { injectionState, leaseState, newLease, revokedMark } from "./lease.ts";
 
 const REPEAT_MS = 10 * SECOND;
 /** 128 bits in any usual spelling. */
 const REPEAT_KEY = /^[\x21-\x7e]{22,200}$/;
 const MOST_TRIES = 8;
+/** What a launch is refused with by those below, where the reason is in what was thrown. */
+const REFUSALS: readonly ErrorCode[] = ["launch_refused", "not_deployed", "not_representable"];
 
 export interface ExchangeRequest {
   readonly token: Redacted<string> | null;
   readonly runner: Redacted<string> | null;
   readonly idempotencyKey: string | null;
-  readonly format: FormatName;
+  /** `null`: the client accepts none of those there are. */
+  readonly format: FormatName | null;
 }
+
+type Wanted = ExchangeRequest & { readonly format: FormatName };
 
 export interface Exchanged {
   readonly injectionId: Id<"inj">;
@@ -90,12 +95,20 @@ export class Exchange {
    */
   async exchange(call: Call, request: ExchangeRequest): Promise<Exchanged> {
     const launch = await this.#begin(call, request.token, request.runner);
+    const { format } = request;
+    if (format === null) {
+      await this.#settleRefused(launch, "not_acceptable", {});
+      throw new VaultError("not_acceptable");
+    }
     for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
       try {
-        return await this.#attempt(launch, request);
+        return await this.#attempt(launch, { ...request, format });
       } catch (error) {
-        if (!(error instanceof MissedExpectation)) throw error;
         // Somebody used the token first: the next turn sees that. Or something changed: the next turn sees it as it is.
+        if (error instanceof MissedExpectation) continue;
+        if (!launch.permit.settled && isVaultError(error) && REFUSALS.includes(error.code))
+          await this.#settleRefused(launch, error.code, {});
+        throw error;
       }
     }
     throw new VaultError("overloaded", undefined, { detail: { retryAfterSeconds: 1 } });
@@ -157,7 +170,7 @@ export class Exchange {
     return { ...launch, place };
   }
 
-  async #attempt(launch: Launch, request: ExchangeRequest): Promise<Exchanged> {
+  async #attempt(launch: Launch, request: Wanted): Promise<Exchanged> {
     const { store, ids } = this.#parts;
     const { org, reader, permit } = launch;
     const epoch = await reader.get("epochs", { name: "access" });
@@ -165,10 +178,15 @@ export class Exchange {
     const place = injection === null ? null : await placeOfLaunch(reader, injection);
     if (epoch === null || injection === null || place === null)
       return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
+    // Read after the epoch like all else: a credential that was ended meanwhile must not count.
+    if (launch.runner !== null && !(await this.#stillPresents(launch.runner, request.runner)))
+      return this.#refuse(launch, "runner_required", "the runner's credential has ended");
     const used = await reader.get("exchanges", { injectionId: injection.id });
-    if (used !== null) return this.#again({ ...launch, injection, place }, used, request);
+    if (used !== null) return this.#again({ ...launch, injection, place }, used, request, epoch.epoch);
     const now = store.now();
     if (injection.state !== "minted") return this.#refuse(launch, "token_invalid", injection.state);
+    if ((await reader.count("idempotency", { digest: revokedMark(injection.id) })) > 0)
+      return this.#refuse(launch, "token_invalid", "revoked, whatever its row says");
     if (injection.expiresAt <= now) return this.#refuse(launch, "token_invalid", "expired");
     const { address } = permit.actor.call;
     if (!addressAllowed(injection.cidrs, address))
@@ -205,7 +223,7 @@ export class Exchange {
    * the same versions are opened again, and the lease's token is made anew, since only its digest was kept. Anybody else is
    * refused, and the org is told of both sources.
    */
-  async #again(launch: Launch, used: Row<"exchanges">, request: ExchangeRequest): Promise<Exchanged> {
+  async #again(launch: Launch, used: Row<"exchanges">, request: Wanted, epoch: number): Promise<Exchanged> {
     const { store } = this.#parts;
     const { org, reader, permit, injection, place } = launch;
     const { address } = permit.actor.call;
@@ -220,7 +238,7 @@ export class Exchange {
       used.address === address &&
       used.runnerId === (launch.runner?.id ?? null) &&
       lease !== null &&
-      leaseState(lease, now) === "active" &&
+      leaseState(lease, place, now) === "active" &&
       (await this.#mayNot(launch)) === null;
     if (!repeats) {
       await this.#parts.guard.settle(permit, {
@@ -235,12 +253,17 @@ export class Exchange {
     const delivery = await this.#deliver(launch, used.delivered);
     const encoded = encode(request.format, delivery.variables);
     const token = generateToken("lease", org, lease.id);
-    const change = new Change().replace("leases", lease, { digest: token.digest });
+    const change = new Change().expectEpoch(epoch).replace("leases", lease, { digest: token.digest });
     await store.commit(permit, change, {
       ...this.#success(injection, delivery, request.format),
       action: "exchange.repeated",
     });
     return { ...this.#answer(injection, place), ...encoded, lease: { token: token.text, expiresAt: lease.expiresAt } };
+  }
+
+  async #stillPresents(runner: NonNullable<Launch["runner"]>, credential: Redacted<string> | null): Promise<boolean> {
+    const now = credential === null ? null : await this.#parts.authenticator.service(runner.call, credential);
+    return now?.credential === runner.credential;
   }
 
   /** Why the launch may not take place now, with the code that says so. */
@@ -294,13 +317,17 @@ export class Exchange {
     code: "token_invalid" | "runner_required" | "launch_refused",
     why: string,
   ): Promise<never> {
-    await this.#parts.guard.settle(launch.permit, {
-      result: "refused",
-      code,
-      target: { type: "injection", id: launch.injection.id, name: null },
-      facts: { why },
-    });
+    await this.#settleRefused(launch, code, { why });
     throw new VaultError(code);
+  }
+
+  async #settleRefused(
+    { permit, injection }: Pick<Launch, "permit" | "injection">,
+    code: ErrorCode,
+    facts: NonNullable<Outcome["facts"]>,
+  ): Promise<void> {
+    const target = { type: "injection", id: injection.id, name: null };
+    await this.#parts.guard.settle(permit, { result: "refused", code, target, facts });
   }
 }
 

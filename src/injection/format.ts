@@ -7,6 +7,10 @@ export type Variables = ReadonlyMap<string, Redacted<Buffer>>;
 
 export type FormatName = "json" | "dotenv" | "shell";
 
+/** Names that sh, dash or bash set themselves, refuse to set, or do not pass on as they were set. */
+const SHELLS_OWN =
+  /^(?:_|BASHOPTS|BASHPID|BASH_(?:ALIASES|ARGC|ARGV|ARGV0|CMDS|COMMAND|LINENO|REMATCH|SOURCE|SUBSHELL|VERSINFO)|DIRSTACK|EPOCH(?:REALTIME|SECONDS)|E?UID|FUNCNAME|GROUPS|HISTCMD|LINENO|OPTIND|PIPESTATUS|PPID|S?RANDOM|SECONDS|SHELLOPTS|SHLVL)$/;
+
 interface Format {
   readonly contentType: string;
   /** One assignment, or `null` when the format cannot carry this value. */
@@ -18,7 +22,8 @@ interface Format {
  *
  * - `dotenv`: quoted so that nothing is expanded. The quotes do not nest and nothing is escaped, so a value that holds all
  *   three kinds of quotes, or a carriage return, cannot be carried.
- * - `shell`: `export NAME='…'` for sh, dash and bash: single quotes, each one inside as `'\''`. Any bytes but NUL.
+ * - `shell`: `export NAME='…'` for sh, dash and bash: single quotes, each one inside as `'\''`. Any bytes but NUL; but not
+ *   the names that a shell keeps for itself.
  */
 export const FORMATS: Readonly<Record<Exclude<FormatName, "json">, Format>> = {
   dotenv: {
@@ -33,7 +38,7 @@ export const FORMATS: Readonly<Record<Exclude<FormatName, "json">, Format>> = {
   shell: {
     contentType: "application/octet-stream",
     line: (name, value) => {
-      if (value.includes(0)) return null;
+      if (value.includes(0) || SHELLS_OWN.test(name)) return null;
       return Buffer.concat([Buffer.from(`export ${name}='`), ...escapeQuotes(value), Buffer.from("'\n")]);
     },
   },

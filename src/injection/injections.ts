@@ -1,10 +1,10 @@
 import { VaultError } from "#base";
 import type { Actor, Id } from "#base";
-import { Change, above, below, listPage, noneOf, oneOf } from "#storage";
+import { Change, MissedExpectation, above, below, listPage, oneOf } from "#storage";
 import type { Page, PageRequest, Query, Reader, Row, Store } from "#storage";
 import { environmentNamed, namesOf, namespaceNamed } from "#access";
-import type { Guard } from "#access";
-import { injectionState, leaseState } from "./lease.ts";
+import type { Guard, LaunchPlace } from "#access";
+import { injectionState, leaseState, revokedMark } from "./lease.ts";
 import type { LeaseState } from "./lease.ts";
 
 export interface LeaseView {
@@ -41,6 +41,8 @@ export interface InjectionFilter extends PageRequest {
   readonly state?: "minted" | "exchanged" | "revoked" | "expired" | undefined;
 }
 
+const MOST_TRIES = 5;
+
 /** Launches: who launched what, where, when, with which outcome. */
 export class Injections {
   readonly #guard: Guard;
@@ -64,7 +66,6 @@ export class Injections {
     if (inEnvironment === null || inNamespace === null) return { items: [], next: null };
     const inWorkloads = named === undefined ? {} : { workloadId: oneOf(named.map((row) => row.id)) };
     const where = {
-      ...query.where,
       environmentId: inEnvironment?.id,
       namespaceId: inNamespace?.id,
       ...inWorkloads,
@@ -76,38 +77,44 @@ export class Injections {
 
   async get(actor: Actor, id: Id<"inj">): Promise<InjectionView> {
     const { reader, query } = await this.#seen(actor);
-    const [injection] = await reader.list("injections", { ...query, where: { ...query.where, id } });
+    const [injection] = await reader.list("injections", { ...query, where: { id } });
     if (injection === undefined) throw new VaultError("not_found");
     return this.#view(reader, injection);
   }
 
-  /** Voids a token that was not used; ends the lease of one that was. */
+  /** Voids a token that was not used; ends the lease of one that was, also of one that is being used at this moment. */
   async revoke(actor: Actor, id: Id<"inj">): Promise<InjectionView> {
     const permit = await this.#guard.require(actor, "workload.run", { on: "injection", id });
-    const { injection } = permit.place;
     const reader = this.#store.read(permit);
-    const lease = await reader.get("leases", { injectionId: id });
-    const change = new Change();
-    if (lease?.state === "active") change.replace("leases", lease, { state: "revoked", endedAt: this.#store.now() });
-    if (injection.state === "minted") change.replace("injections", injection, { state: "revoked" });
-    await this.#store.commit(permit, change.raiseEpoch(), {
-      result: "success",
-      target: { type: "injection", id, name: null },
-    });
-    const after = await reader.get("injections", { id });
-    if (after === null) throw new VaultError("internal");
-    return this.#view(reader, after);
+    for (let tries = 1; ; tries += 1) {
+      const injection = await reader.get("injections", { id });
+      const lease = await reader.get("leases", { injectionId: id });
+      if (injection === null) throw new VaultError("not_found");
+      const change = new Change();
+      if (lease?.state === "active") change.replace("leases", lease, { state: "revoked", endedAt: this.#store.now() });
+      if (injection.state === "minted") {
+        change.replace("injections", injection, { state: "revoked" });
+        const mark = { digest: revokedMark(id), target: id, createdAt: this.#store.now() };
+        if ((await reader.count("idempotency", { digest: mark.digest })) === 0) change.insert("idempotency", mark);
+      }
+      try {
+        await this.#store.commit(permit, change.raiseEpoch(), {
+          result: "success",
+          target: { type: "injection", id, name: null },
+        });
+        return await this.#view(reader, { ...injection, ...(await reader.get("injections", { id })) });
+      } catch (error) {
+        if (!(error instanceof MissedExpectation) || tries >= MOST_TRIES) throw error;
+      }
+    }
   }
 
-  async #seen(
-    actor: Actor,
-  ): Promise<{ reader: Reader; query: Pick<Query<"injections">, "where" | "scopes" | "anyOf"> }> {
+  async #seen(actor: Actor): Promise<{ reader: Reader; query: Pick<Query<"injections">, "anyOf"> }> {
     const { permit, seen } = await this.#guard.among(actor, "injection.view");
     const own = "name" in actor ? [{ mintedBy: actor.id }] : [];
-    const hidden = seen.hidden.length === 0 ? {} : { workloadId: noneOf(seen.hidden) };
     return {
       reader: this.#store.read(permit),
-      query: { where: hidden, scopes: seen.scopes, anyOf: [...own, { workloadId: oneOf(seen.granted) }] },
+      query: seen.rows === "all" ? {} : { anyOf: [...own, ...seen.rows] },
     };
   }
 
@@ -132,6 +139,11 @@ export class Injections {
     const now = this.#store.now();
     const nameIn = (all: readonly { readonly id: string; readonly name: string }[], id: string): string =>
       all.find((one) => one.id === id)?.name ?? id;
+    const place = (row: Row<"injections">) => {
+      const environment = environments.find((one) => one.id === row.environmentId && one.state !== "deleted");
+      const workload = workloads.find((one) => one.id === row.workloadId && one.state !== "deleted");
+      return environment === undefined || workload === undefined ? null : { environment, workload };
+    };
     return rows.map((row) => {
       const exchange = exchanges.find((one) => one.injectionId === row.id);
       const lease = leases.find((one) => one.injectionId === row.id);
@@ -149,16 +161,20 @@ export class Injections {
         exchangedAt: exchange?.at ?? null,
         exchangedFrom: exchange?.address ?? null,
         exchangedBy: exchange?.runnerId == null ? null : names(exchange.runnerId),
-        lease: lease === undefined ? null : leaseView(lease, now),
+        lease: lease === undefined ? null : leaseView(lease, place(row), now),
       };
     });
   }
 }
 
-export function leaseView(lease: Row<"leases">, now: Date): LeaseView {
+export function leaseView(
+  lease: Row<"leases">,
+  place: Pick<LaunchPlace, "environment" | "workload"> | null,
+  now: Date,
+): LeaseView {
   return {
     id: lease.id,
-    state: leaseState(lease, now),
+    state: leaseState(lease, place, now),
     createdAt: lease.createdAt,
     expiresAt: lease.expiresAt,
     endedAt: lease.endedAt,
@@ -173,7 +189,7 @@ function stateIs(state: InjectionFilter["state"], now: Date) {
     case "minted":
       return { state: "minted" as const, expiresAt: above(now) };
     case "expired":
-      return { state: "minted" as const, expiresAt: below(now) };
+      return { state: "minted" as const, expiresAt: below(new Date(now.getTime() + 1)) };
     case "exchanged":
     case "revoked":
       return { state };

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { Redacted, VaultError } from "#base";
+import { Redacted, VaultError, isDangerousVariable } from "#base";
 import type { Id } from "#base";
 import type { Reader, Row } from "#storage";
 import type { Guard, LaunchPlace } from "#access";
@@ -15,6 +15,13 @@ export interface Delivery {
 }
 
 export type Delivered = Row<"exchanges">["delivered"];
+
+/** What one variable can hold: no system passes a longer one to a process, and no template may grow without end. */
+const MOST_VARIABLE_BYTES = 64 * 1024;
+/** What the secrets of one launch may hold together: more than 100 variables can, and as little as memory has for many. */
+const MOST_LAUNCH_BYTES = 8 * 1024 * 1024;
+/** So many versions are asked for at once: a query has no room for a thousand. */
+const VERSIONS_AT_ONCE = 100;
 
 /**
  * Whether the launch may take place, by the minter's authority, now: what is checked when a token is minted and again when
@@ -61,7 +68,8 @@ export async function needsOf(
 ): Promise<readonly Need[]> {
   const check =
     deployed.bindings === null ? authorMayReference(guard, org, place, deployed.author) : () => Promise.resolve(null);
-  const needs = await resolveManifest(reader, place, deployed.manifest.variables, deployed.bindings, check);
+  const resolved = await resolveManifest(reader, place, deployed.manifest.variables, deployed.bindings, check);
+  const needs = resolved.map((need) => (mayBeCalled(need.name, place) ? need : { ...need, problem: DANGEROUS }));
   refuse(
     needs
       .filter((need) => need.problem !== null && need.required)
@@ -74,7 +82,7 @@ export async function needsOf(
 /**
  * Opens what the variables need. All or nothing: a version that is gone or does not open refuses the launch.
  *
- * @param only the versions to deliver, where an exchange is repeated.
+ * @param only the versions to deliver, where an exchange is repeated: those and no others, or none.
  */
 export async function deliver(
   values: Values,
@@ -83,32 +91,53 @@ export async function deliver(
   needs: readonly Need[],
   only: Delivered | null,
 ): Promise<Delivery> {
-  const repeated = only === null ? null : new Map(only);
-  const wanted = needs
-    .flatMap((need) => [...need.resolved.values()])
-    .map((one) => ({ ...one, version: repeated?.get(one.secret.id) ?? one.version }));
-  const opened = await openAll(values, reader, org, wanted);
+  const chosen = only === null ? needs : needs.map((need) => asBefore(need, only)).filter((need) => need !== null);
+  const wanted = new Map(
+    chosen.flatMap((need) => [...need.resolved.values()]).map((one) => [keyOf(one.secret.id, one.version), one]),
+  );
+  if (only?.some(([id, version]) => !wanted.has(keyOf(id, version))) === true) throw new VaultError("launch_refused");
+  const opened = await openAll(values, reader, org, [...wanted.values()]);
   const variables = new Map<string, Redacted<Buffer>>();
   const gone: { variable: string; reason: string }[] = [];
-  for (const need of needs) {
+  for (const need of chosen) {
     const value = assemble(need, (reference) => {
       const resolved = need.resolved.get(reference);
-      return resolved === undefined
-        ? null
-        : (opened.get(keyOf(resolved.secret.id, repeated?.get(resolved.secret.id) ?? resolved.version)) ?? null);
+      return resolved === undefined ? null : (opened.get(keyOf(resolved.secret.id, resolved.version)) ?? null);
     });
     if (typeof value === "string") gone.push({ variable: need.name, reason: value });
     else variables.set(need.name, value);
   }
   refuse(gone, true);
-  const used = new Map(
-    wanted.map(({ secret, version }) => [keyOf(secret.id, version), { id: secret.id, name: secret.name, version }]),
-  );
-  return { variables, used: [...used.values()] };
+  const used = [...wanted.values()].map(({ secret, version }) => ({ id: secret.id, name: secret.name, version }));
+  return { variables, used };
 }
 
 function refuse(variables: readonly { variable: string; reason: string }[], mayKnow: boolean): void {
   if (variables.length > 0) throw new VaultError("launch_refused", undefined, { detail: mayKnow ? { variables } : {} });
+}
+
+/**
+ * A manifest is checked for dangerous names when it is saved and deployed; here too, because `all` takes the names of
+ * secrets, which their writers choose, and because an admin may have taken the permission back.
+ */
+function mayBeCalled(name: string, { workload }: LaunchPlace): boolean {
+  return !isDangerousVariable(name) || workload.allowedVariables.includes(name);
+}
+
+const DANGEROUS = "this name changes how programs load; an admin can allow it for this workload";
+
+/**
+ * The variable with the versions that were delivered then; `null` when its secret was not delivered then. A version only
+ * rises: where the one that is meant now was not delivered, the reference follows the newest, and meant the newest then.
+ */
+function asBefore(need: Need, delivered: Delivered): Need | null {
+  const resolved = new Map<string, Resolved>();
+  for (const [reference, one] of need.resolved) {
+    const versions = delivered.filter(([id]) => id === one.secret.id).map(([, version]) => version);
+    if (versions.length === 0) return null;
+    resolved.set(reference, { ...one, version: versions.includes(one.version) ? one.version : Math.max(...versions) });
+  }
+  return { ...need, resolved };
 }
 
 async function openAll(
@@ -118,17 +147,20 @@ async function openAll(
   wanted: readonly Pick<Resolved, "secret" | "version">[],
 ): Promise<Map<string, Redacted<Buffer>>> {
   const heads = new Map(wanted.map((one) => [one.secret.id, one.secret]));
-  const pairs = [
-    ...new Map(
-      wanted.map((one) => [keyOf(one.secret.id, one.version), { secretId: one.secret.id, version: one.version }]),
-    ).values(),
-  ];
-  const rows = pairs.length === 0 ? [] : await reader.list("secretVersions", { anyOf: pairs });
   const opened = new Map<string, Redacted<Buffer>>();
-  for (const row of rows) {
-    const head = heads.get(row.secretId);
-    if (head !== undefined && row.sealed !== null)
+  let bytes = 0;
+  for (let from = 0; from < wanted.length; from += VERSIONS_AT_ONCE) {
+    const pairs = wanted
+      .slice(from, from + VERSIONS_AT_ONCE)
+      .map((one) => ({ secretId: one.secret.id, version: one.version }));
+    for (const row of await reader.list("secretVersions", { anyOf: pairs })) {
+      const head = heads.get(row.secretId);
+      if (head === undefined || row.sealed === null) continue;
+      bytes += row.sealed.length;
+      if (bytes > MOST_LAUNCH_BYTES)
+        throw new VaultError("launch_refused", "The secrets of the launch hold more than 8 MiB together.");
       opened.set(keyOf(row.secretId, row.version), await values.open(org, head, row));
+    }
   }
   return opened;
 }
@@ -141,10 +173,13 @@ function assemble(
   if ("value" in variable) return new Redacted(Buffer.from(variable.value));
   if ("secret" in variable) return valueOf(variable.secret) ?? "the version it names is not there any more";
   const parts: Buffer[] = [];
+  let bytes = 0;
   for (const part of parseTemplate(variable.template) ?? []) {
     const piece = "text" in part ? Buffer.from(part.text) : (valueOf(part.reference)?.reveal() ?? null);
     if (piece === null) return "a version that its template names is not there any more";
     if (!isUtf8(piece)) return "its template takes a value that is not text";
+    bytes += piece.length;
+    if (bytes > MOST_VARIABLE_BYTES) return "its template makes more than 64 KiB";
     parts.push(piece);
   }
   return new Redacted(Buffer.concat(parts));

@@ -1,7 +1,8 @@
 import { DAY, HOUR } from "#base";
 import type { Id, IdSource, Redacted } from "#base";
-import { generateToken } from "#crypto";
+import { generateToken, sha256 } from "#crypto";
 import type { NewRow, Row } from "#storage";
+import type { LaunchPlace } from "#access";
 
 export const LEASE_MS = HOUR;
 export const LONGEST_LEASE_MS = 30 * DAY;
@@ -30,8 +31,26 @@ export function newLease(
   return { row, token: text };
 }
 
-export function leaseState(lease: Pick<Row<"leases">, "state" | "expiresAt">, now: Date): LeaseState {
-  return lease.state === "active" && lease.expiresAt <= now ? "expired" : lease.state;
+/**
+ * A lease's state as it is now. Where its launch could not take place any more, because workload, namespace or environment
+ * is disabled or gone, it is over whatever its row says.
+ */
+export function leaseState(
+  lease: Pick<Row<"leases">, "state" | "expiresAt">,
+  place: Pick<LaunchPlace, "environment" | "workload"> | null,
+  now: Date,
+): LeaseState {
+  if (lease.state !== "active") return lease.state;
+  if (lease.expiresAt <= now) return "expired";
+  return place?.environment.state === "active" && place.workload.state === "active" ? "active" : "revoked";
+}
+
+/**
+ * The key of the row that says, beside the token's own, that this token was revoked: an authentic row of the time before,
+ * put back behind the vault's back, grants nothing.
+ */
+export function revokedMark(injection: Id<"inj">): Buffer {
+  return sha256(Buffer.from(`revoked ${injection}`));
 }
 
 export function injectionState(

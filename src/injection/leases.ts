@@ -39,7 +39,7 @@ export class Leases {
   ): Promise<LeaseView & { injectionId: Id<"inj">; workload: string; environment: string }> {
     const { lease, injection, place } = await this.#held(call, token);
     return {
-      ...leaseView(lease, this.#store.now()),
+      ...leaseView(lease, place, this.#store.now()),
       injectionId: injection.id,
       workload: place === null ? injection.workloadId : `${place.namespace.name}/${place.workload.name}`,
       environment: place?.environment.name ?? injection.environmentId,
@@ -50,12 +50,9 @@ export class Leases {
   async renew(call: Call, token: Redacted<string> | null): Promise<LeaseView> {
     const { org, lease, injection, place, permit } = await this.#held(call, token);
     const now = this.#store.now();
-    const refused =
-      place === null
-        ? "the workload or environment is gone"
-        : await whyNot(this.#guard, org, place, injection.mintedBy, injection.bound);
-    if (leaseState(lease, now) !== "active" || refused !== null) {
-      const facts = { why: refused ?? leaseState(lease, now) };
+    const refused = place === null ? "the workload or environment is gone" : await this.#whyNot(org, injection, place);
+    if (leaseState(lease, place, now) !== "active" || refused !== null) {
+      const facts = { why: refused ?? leaseState(lease, place, now) };
       await this.#guard.settle(permit, {
         result: "refused",
         code: "token_invalid",
@@ -69,17 +66,18 @@ export class Leases {
       result: "success",
       target: { type: "lease", id: lease.id, name: null },
     });
-    return leaseView({ ...lease, expiresAt }, now);
+    return leaseView({ ...lease, expiresAt }, place, now);
   }
 
   /** Ends it, with the child's exit code. A lease that is over stays as it is. */
   async end(call: Call, token: Redacted<string> | null, exitCode: number | null): Promise<LeaseView> {
-    const { lease, permit } = await this.#held(call, token);
+    const { lease, permit, place } = await this.#held(call, token);
     const now = this.#store.now();
     const target = { type: "lease", id: lease.id, name: null };
-    if (lease.state !== "active") {
-      await this.#guard.settle(permit, { result: "success", target, facts: { state: lease.state } });
-      return leaseView(lease, now);
+    const state = leaseState(lease, place, now);
+    if (state !== "active") {
+      await this.#guard.settle(permit, { result: "success", target, facts: { state, exitCode } });
+      return leaseView(lease, place, now);
     }
     const ended = { ...lease, state: "ended" as const, endedAt: now, exitCode };
     await this.#store.commit(permit, new Change().replace("leases", lease, ended), {
@@ -87,7 +85,17 @@ export class Leases {
       target,
       facts: { exitCode },
     });
-    return leaseView(ended, now);
+    return leaseView(ended, place, now);
+  }
+
+  /** A bound launch goes on while its runner, too, may still take delivery there. */
+  async #whyNot(org: Id<"org">, injection: Row<"injections">, place: LaunchPlace): Promise<string | null> {
+    const reason = await whyNot(this.#guard, org, place, injection.mintedBy, injection.bound);
+    if (reason !== null || !injection.bound) return reason;
+    const runner = (await this.#facts.of(org).get("exchanges", { injectionId: injection.id }))?.runnerId ?? null;
+    if (runner === null) return "no runner took delivery";
+    const receive = await this.#guard.weighFor(org, runner, "injection.receive", place);
+    return receive.allowed ? null : `the runner may not take delivery here: ${receive.because}`;
   }
 
   async #held(call: Call, token: Redacted<string> | null): Promise<Held> {

@@ -153,7 +153,10 @@ export class Secrets {
       updatedAt: this.#store.now(),
       updatedBy: principalOf(actor),
     };
-    await this.#store.commit(permit, new Change().replace("secrets", deleted, after, "already_exists").raiseEpoch(), {
+    const change = expectPlace(new Change(), permit.place)
+      .replace("secrets", deleted, after, "already_exists")
+      .raiseEpoch();
+    await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "secret", id: deleted.id, name: deleted.name },
     });
@@ -162,6 +165,13 @@ export class Secrets {
 }
 
 type Scope = { readonly environment: Row<"environments">; readonly namespace: Row<"namespaces"> };
+
+/** What is acknowledged in a place does not vanish with a place that was deleted at the same time. */
+export function expectPlace(change: Change, { environment, namespace }: Scope): Change {
+  return change
+    .expect("environments", { id: environment.id, state: "active" }, 1)
+    .expect("namespaces", { id: namespace.id, state: "active" }, 1);
+}
 
 /** The secret of this name that stands in the scope. Throws `not_found`. */
 export async function standing(

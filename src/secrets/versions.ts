@@ -1,11 +1,11 @@
-import { VaultError, isVaultError } from "#base";
-import type { Actor, IdSource, Permit , Redacted} from "#base";
+import { Turns, VaultError, isVaultError } from "#base";
+import type { Actor, IdSource, Permit, Redacted } from "#base";
 import { equal } from "#crypto";
 import { Change, MissedExpectation } from "#storage";
 import type { NewRow, Reader, Row, Store } from "#storage";
-import { namesOf, principalOf } from "#access";
+import { differences, namesOf, principalOf } from "#access";
 import type { Guard, ScopePlace } from "#access";
-import { metadataOf, mustMatch, newestDeleted, standing, viewOf } from "./secrets.ts";
+import { expectPlace, metadataOf, mustMatch, newestDeleted, standing, viewOf } from "./secrets.ts";
 import type { Metadata, SecretAt } from "./secrets.ts";
 import type { Values } from "./values.ts";
 import type { SecretView } from "./view.ts";
@@ -33,6 +33,8 @@ export class Versions {
   readonly #store: Store;
   readonly #values: Values;
   readonly #ids: IdSource;
+  /** Writes of one secret wait for each other: each is a version, so none may give up because of the others. */
+  readonly #turns = new Turns();
 
   constructor(guard: Guard, store: Store, values: Values, ids: IdSource) {
     this.#guard = guard;
@@ -42,8 +44,8 @@ export class Versions {
   }
 
   /**
-   * Makes a new version, always: only for a caller who may reveal, and writes what is already there, nothing changes.
-   * Anybody else could guess a value by seeing that nothing changed.
+   * Makes a new version, always: only for a caller who may reveal, and writes what is already there, the value stays as it
+   * is. Anybody else could guess a value by seeing that nothing changed.
    *
    * @throws {VaultError} `precondition_failed`, `payload_too_large`, `limit_reached`.
    */
@@ -61,7 +63,7 @@ export class Versions {
     });
     const reader = this.#store.read(permit);
     const mayReveal = (await this.#guard.weigh(actor, "secret.reveal", { ...permit.place, workload: null })).allowed;
-    return this.#retrying(permit, async () => {
+    return this.#retrying(permit, at.secret, async () => {
       const before = await reader.get("secrets", {
         environmentId: permit.place.environment.id,
         namespaceId: permit.place.namespace.id,
@@ -72,12 +74,8 @@ export class Versions {
         throw new VaultError("precondition_failed", "There is a secret of this name already.");
       mustMatch(before, conditions.ifMatch);
       if (before !== null && mayReveal && (await this.#isCurrent(permit, reader, before, value))) {
-        await this.#store.commit(permit, null, {
-          result: "success",
-          target: { type: "secret", id: before.id, name: before.name },
-          facts: { changed: false },
-        });
-        return { ...(await viewOf(reader, before)), created: false, changed: false };
+        const after = await this.#describe(permit, before, metadata);
+        return { ...(await viewOf(reader, after)), created: false, changed: false };
       }
       const after = await this.#append(permit, before, value, { name: at.secret, metadata });
       return { ...(await viewOf(reader, after)), created: before === null, changed: true };
@@ -92,7 +90,7 @@ export class Versions {
       namespace: at.namespace,
     });
     const reader = this.#store.read(permit);
-    return this.#retrying(permit, async () => {
+    return this.#retrying(permit, at.secret, async () => {
       const before = await standing(reader, permit.place, at.secret);
       mustMatch(before, ifMatch);
       const value = await this.#values.open(permit.org, before, await versionOf(reader, before, version));
@@ -148,7 +146,10 @@ export class Versions {
       throw new VaultError("disabled", "This secret can only be used through a tool: nobody sees it.");
     const row = await versionOf(reader, secret, version ?? secret.currentVersion);
     const value = await this.#values.open(permit.org, secret, row);
-    await this.#store.commit(permit, null, {
+    const change = new Change()
+      .expect("secrets", { id: secret.id, state: "active" }, 1)
+      .expect("orgSettings", { id: permit.org, reveal: "admins" }, 1);
+    await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "secret", id: secret.id, name: secret.name },
       secrets: [{ id: secret.id, name: secret.name, version: row.version }],
@@ -205,6 +206,25 @@ export class Versions {
     return secret;
   }
 
+  /** The value is there already: only what was said about it is written. */
+  async #describe(permit: Permit<ScopePlace>, before: Row<"secrets">, metadata: Metadata): Promise<Row<"secrets">> {
+    const outcome = {
+      result: "success",
+      target: { type: "secret", id: before.id, name: before.name },
+      facts: { changed: false },
+    } as const;
+    const described = { ...before, ...metadataOf(metadata, before) };
+    const changes = differences(before, described, ["description", "tags", "owner", "rotateBy"]);
+    if (changes.length === 0) {
+      await this.#store.commit(permit, null, outcome);
+      return before;
+    }
+    const after = { ...described, updatedAt: this.#store.now(), updatedBy: principalOf(permit.actor) };
+    const change = new Change().replace("secrets", before, after, "conflict", "head");
+    await this.#store.commit(permit, change, { ...outcome, changes });
+    return { ...after, changedBy: permit.event.id };
+  }
+
   async #append(
     permit: Permit<ScopePlace>,
     before: Row<"secrets"> | null,
@@ -250,6 +270,7 @@ export class Versions {
       .insert("secretVersions", version, "conflict", "head")
       .expect("keys", { id: version.keyId, state: "current" }, 1, "key")
       .raiseEpoch();
+    expectPlace(change, permit.place);
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "secret", id: head.id, name },
@@ -258,8 +279,13 @@ export class Versions {
     return { ...head, changedBy: permit.event.id };
   }
 
-  /** Somebody else wrote first, or the data key was rotated meanwhile: read again and try again. */
-  async #retrying<T>(permit: Permit<ScopePlace>, attempt: () => Promise<T>): Promise<T> {
+  #retrying<T>(permit: Permit<ScopePlace>, name: string, attempt: () => Promise<T>): Promise<T> {
+    const { environment, namespace } = permit.place;
+    return this.#turns.take([environment.id, namespace.id, name].join("/"), () => this.#again(permit, attempt));
+  }
+
+  /** Another node wrote first, or the data key was rotated meanwhile: read again and try again. */
+  async #again<T>(permit: Permit<ScopePlace>, attempt: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries += 1) {
       try {
         return await attempt();
@@ -277,6 +303,8 @@ export class Versions {
     secret: Row<"secrets">,
     value: Redacted<Buffer>,
   ): Promise<boolean> {
+    // Nobody reveals what only a tool may use, so nobody may guess it either.
+    if (secret.delivery === "broker") return false;
     try {
       const current = await this.#values.open(
         permit.org,

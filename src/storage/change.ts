@@ -71,18 +71,6 @@ export class Change {
     return this;
   }
 
-  /** Before anything else of this change: a repeat is told from a name that is taken. */
-  once(row: NewRow<"idempotency">): this {
-    this.#writes.unshift({
-      do: "insert",
-      table: "idempotency",
-      row,
-      label: "idempotency",
-      otherwise: "idempotency_reused",
-    });
-    return this;
-  }
-
   /**
    * The row as it was read becomes `after`. For rows under a MAC it is missed when any event has changed the row since;
    * for others when the row is gone.
@@ -110,4 +98,9 @@ export class Change {
     }
     return this;
   }
+}
+
+/** Comes before anything else of a change, so that a repeat is told from a name that is taken. */
+export function onceOnly(row: NewRow<"idempotency">): Command {
+  return { do: "insert", table: "idempotency", row, label: "idempotency", otherwise: "idempotency_reused" };
 }

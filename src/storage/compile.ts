@@ -29,7 +29,8 @@ export interface Compiled {
 export const PROOF_COLUMNS = ["changed_by", "mac_version", "mac_key", "mac"] as const;
 
 function isComparison(value: unknown): value is Comparison<unknown> {
-  return typeof value === "object" && value !== null && "compare" in value;
+  // Own, because every Buffer inherits a method of this name.
+  return typeof value === "object" && value !== null && Object.hasOwn(value, "compare");
 }
 
 function columnOf(table: TableName, name: string): Column<unknown> {

@@ -55,6 +55,7 @@ export class Proofs {
   ): Promise<{ columns: Record<string, Raw>; digest: RowDigest }> {
     const version = newest(table);
     const fields = fieldsOf(table, version, org, raw, idToBytes(changedBy));
+    if (fields === null) throw new TypeError(`a row of ${table} with a number that is no safe integer`);
     const { key, mac, digest } = await this.#integrity.prove(org, fields);
     return {
       columns: { changed_by: idToBytes(changedBy), mac_version: version, mac_key: idToBytes(key), mac },
@@ -69,26 +70,18 @@ export class Proofs {
   /** The event that last changed the row. Throws `integrity_failed`, after the alarm, when the row does not prove itself. */
   async check(org: Id<"org">, table: TableName, raw: Readonly<Record<string, Raw>>): Promise<Id<"evt">> {
     const { changed_by: changedBy, mac_version: version, mac_key: key, mac } = raw;
-    const known =
-      Buffer.isBuffer(changedBy) &&
-      changedBy.length === 16 &&
-      Buffer.isBuffer(key) &&
-      key.length === 16 &&
-      Buffer.isBuffer(mac);
-    const list = known && TABLES[table].macs !== null && Number(version) in TABLES[table].macs;
-    if (
-      !list ||
-      !(await this.#integrity.check(
-        org,
-        bytesToId("key", key),
-        fieldsOf(table, Number(version), org, raw, changedBy),
-        mac,
-      ))
-    ) {
-      this.#alarm(org, table, nameOf(table, raw));
-      throw new VaultError("integrity_failed");
+    if (isId(changedBy) && isId(key) && Buffer.isBuffer(mac)) {
+      const fields = fieldsOf(table, Number(version), org, raw, changedBy);
+      if (fields !== null && (await this.#integrity.check(org, bytesToId("key", key), fields, mac)))
+        return bytesToId("evt", changedBy);
     }
-    return bytesToId("evt", changedBy);
+    throw this.refuse(org, table, raw);
+  }
+
+  /** Rings the alarm; gives the error to throw. */
+  refuse(org: Id<"org">, table: TableName, raw: Readonly<Record<string, Raw>>, cause?: unknown): VaultError {
+    this.#alarm(org, table, nameOf(table, raw));
+    return new VaultError("integrity_failed", undefined, { cause });
   }
 }
 
@@ -96,24 +89,40 @@ function newest(table: TableName): number {
   return Math.max(...Object.keys(TABLES[table].macs ?? {}).map(Number));
 }
 
+function isId(raw: Raw | undefined): raw is Buffer {
+  return Buffer.isBuffer(raw) && raw.length === 16;
+}
+
+/** What the MAC covers; `null` for a version that this table does not have or a number that no row of ours holds. */
 function fieldsOf(
   table: TableName,
   version: number,
   org: Id<"org">,
   raw: Readonly<Record<string, Raw>>,
   changedBy: Buffer,
-): Field[] {
-  const names: readonly string[] =
-    (TABLES[table].macs as Readonly<Record<number, readonly string[]>> | null)?.[version] ?? [];
+): Field[] | null {
+  const names = (TABLES[table].macs as Readonly<Record<number, readonly string[]>> | null)?.[version];
+  if (names === undefined) return null;
   const values = names.map((name): Field => {
     const value = raw[snake(name)] ?? null;
     return typeof value === "bigint" ? Number(value) : value;
   });
+  if (values.some((value) => typeof value === "number" && !Number.isSafeInteger(value))) return null;
   return ["row", table, version, idToBytes(org), ...values, changedBy];
 }
 
-/** The row's key in words, for events and alarms: ids and numbers only, since keys hold nothing else. */
+/**
+ * The row's key in words, for events and alarms: ids and numbers only, since keys of proved rows hold nothing else. `?` for
+ * what was changed into something that is none.
+ */
 function nameOf(table: TableName, raw: Readonly<Record<string, Raw>>): string {
   const columns = TABLES[table].columns as Readonly<Record<string, { decode: (value: Raw) => unknown }>>;
-  return TABLES[table].key.map((name) => String(columns[name]?.decode(raw[snake(name)] ?? null))).join("/");
+  const part = (name: string): string => {
+    try {
+      return String(columns[name]?.decode(raw[snake(name)] ?? null));
+    } catch {
+      return "?";
+    }
+  };
+  return TABLES[table].key.map(part).join("/");
 }

@@ -1,5 +1,6 @@
 import { VaultError, idToBytes } from "#base";
 import type { Id, Outcome, Permit } from "#base";
+import { onceOnly } from "./change.ts";
 import type { Change, Command } from "./change.ts";
 import type { Raw } from "./column.ts";
 import { Compiler } from "./compile.ts";
@@ -75,8 +76,12 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
       const made = change === null || outcome.target?.id == null ? null : outcome.target.id;
       const once = made === null ? null : onceKey(integrity, permit);
       try {
-        if (once !== null && made !== null) change?.once({ digest: once, target: made, createdAt: engine.now() });
-        const { statements, rows } = await compileChange(compiler, proofs, permit, change?.commands ?? []);
+        const first =
+          once === null || made === null ? [] : [onceOnly({ digest: once, target: made, createdAt: engine.now() })];
+        const { statements, rows } = await compileChange(compiler, proofs, permit, [
+          ...first,
+          ...(change?.commands ?? []),
+        ]);
         const entry: Entry = { permit, outcome, rows };
         return await engine.commit({ org: permit.org, event: { chain: permit.event.chain, entry }, statements });
       } catch (error) {
@@ -149,9 +154,18 @@ class RowReader implements Reader {
     const rows: Row<T>[] = [];
     for (const raw of raws) {
       const proved = TABLES[table].macs === null ? {} : { changedBy: await this.#proofs.check(this.#org, table, raw) };
-      rows.push({ ...decodeRow(TABLES[table].columns, raw), ...proved } as Row<T>);
+      rows.push({ ...this.#decode(table, raw), ...proved } as Row<T>);
     }
     return rows;
+  }
+
+  /** What no MAC covers may have been changed behind the vault's back too, into something that cannot be read. */
+  #decode(table: TableName, raw: Readonly<Record<string, Raw>>): Record<string, unknown> {
+    try {
+      return decodeRow(TABLES[table].columns, raw);
+    } catch (error) {
+      throw this.#proofs.refuse(this.#org, table, raw, error);
+    }
   }
 
   async count<T extends TableName>(table: T, where: Where<T> = {}): Promise<number> {
@@ -221,9 +235,15 @@ function guardDirectory(permit: Permit, table: TableName): void {
 
 /** The row's key and, for a proved row, the event that last changed it: nobody else may have changed it since. */
 function identity(table: TableName, before: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const spec = TABLES[table];
-  const key = Object.fromEntries(spec.key.map((name) => [name, before[name]]));
-  return spec.macs === null ? key : { ...key, changedBy: before.changedBy };
+  const { key, macs } = TABLES[table];
+  const names: readonly string[] = macs === null ? key : [...key, "changedBy"];
+  return Object.fromEntries(
+    names.map((name) => {
+      // A condition that is not given is no condition, and the write would meet other rows.
+      if (before[name] === undefined) throw new TypeError(`a row of ${table} without its ${name}`);
+      return [name, before[name]];
+    }),
+  );
 }
 
 function rawRow(table: TableName, org: Buffer, row: Readonly<Record<string, unknown>>): Record<string, Raw> {

@@ -3,6 +3,7 @@ import type { Id } from "#base";
 import type { Bindings, Reader, Row } from "#storage";
 import { DEFAULT_WORKLOAD } from "#access";
 import type { Guard, LaunchPlace } from "#access";
+import { referrerCheck } from "./referrer.ts";
 import type { ReferenceCheck } from "./resolve.ts";
 
 /** What a workload launches with in an environment, now. */
@@ -73,8 +74,8 @@ export async function manifestVersion(
 }
 
 /**
- * For references that were not bound by a deployment: their author must hold `secret.reference` now, in the secret's
- * namespace or, where its policy offers it, in the workload's.
+ * For references that were not bound by a deployment: their author must be one who may make them, now. Nobody's references
+ * are those of the vault's own manifest, or were bound.
  */
 export function authorMayReference(
   guard: Guard,
@@ -82,18 +83,9 @@ export function authorMayReference(
   place: LaunchPlace,
   author: Id<"prn"> | null,
 ): ReferenceCheck {
-  return async ({ environment, namespaceId }) => {
-    if (author === null) return null;
-    const own = namespaceId === place.namespace.id;
-    const namespace = own ? place.namespace : { ...place.namespace, id: namespaceId };
-    const there = await guard.weighFor(org, author, "secret.reference", { environment, namespace, workload: null });
-    const here = own
-      ? there
-      : await guard.weighFor(org, author, "secret.reference", {
-          environment,
-          namespace: place.namespace,
-          workload: null,
-        });
-    return there.allowed || here.allowed ? null : "its author may not reference this secret";
-  };
+  if (author === null) return () => Promise.resolve(null);
+  return referrerCheck(place, {
+    may: async (there) => (await guard.weighFor(org, author, "secret.reference", there)).allowed,
+    roles: (there) => guard.rolesFor(org, author, there),
+  });
 }

@@ -1,15 +1,18 @@
 import { VaultError } from "#base";
 import type { Actor, IdSource, Permit } from "#base";
-import { Change } from "#storage";
-import type { Bindings, NewRow, Row, Store } from "#storage";
+import { Change, MissedExpectation, oneOf } from "#storage";
+import type { NewRow, Row, Store } from "#storage";
 import { namesOf, principalOf } from "#access";
 import type { Guard, LaunchPlace } from "#access";
 import { manifestVersion } from "./deployed.ts";
 import { checkVariables } from "./manifest.ts";
+import { referrerCheck } from "./referrer.ts";
 import { resolveManifest } from "./resolve.ts";
-import type { Need, Resolved } from "./resolve.ts";
+import type { Need } from "./resolve.ts";
 import { deploymentView, latestVersion } from "./workloads.ts";
 import type { DeploymentView, WorkloadAt } from "./workloads.ts";
+
+const MOST_TRIES = 5;
 
 /** Deployments: which manifest version a workload has in an environment, with its references bound to secrets by id. */
 export class Deployments {
@@ -50,15 +53,33 @@ export class Deployments {
     if (wanted === null) throw new VaultError("not_deployed", "The workload has no manifest yet.");
     const manifest = await manifestVersion(reader, workload, wanted);
     checkVariables(manifest.variables, workload.allowedVariables);
-    const bindings = await this.#bind(actor, permit, manifest);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#deploy(actor, permit, manifest, version === "latest");
+      } catch (error) {
+        // A secret that it binds was written meanwhile, or its policy changed: look again.
+        if (!(error instanceof MissedExpectation) || error.label !== "bound" || tries >= MOST_TRIES) throw error;
+      }
+    }
+  }
+
+  async #deploy(
+    actor: Actor,
+    permit: Permit<LaunchPlace>,
+    manifest: Row<"manifests">,
+    follow: boolean,
+  ): Promise<DeploymentView> {
+    const { workload, environment } = permit.place;
+    const reader = this.#store.read(permit);
+    const needs = await this.#bind(actor, permit, manifest);
     const before = await reader.get("deployments", {
       workloadId: workload.id,
       environmentId: environment.id,
       state: "active",
     });
     const fields = {
-      version: version === "latest" ? null : wanted,
-      bindings,
+      version: follow ? null : manifest.version,
+      bindings: Object.fromEntries(needs.flatMap(bindingsOf)),
       deployedAt: this.#store.now(),
       deployedBy: principalOf(actor),
       state: "active" as const,
@@ -71,6 +92,7 @@ export class Deployments {
       before === null
         ? new Change().insert("deployments", after, "conflict")
         : new Change().replace("deployments", before, after);
+    expectWhatWasSeen(change, permit.place, needs);
     await this.#store.commit(permit, change.raiseEpoch(), {
       result: "success",
       target: { type: "deployment", id: after.id, name: workload.name },
@@ -108,38 +130,33 @@ export class Deployments {
     );
   }
 
-  async #bind(actor: Actor, permit: Permit<LaunchPlace>, manifest: Row<"manifests">): Promise<Bindings> {
-    const needs = await resolveManifest(this.#store.read(permit), permit.place, manifest.variables, null, (resolved) =>
-      this.#mayReference(actor, permit.place, resolved),
-    );
+  async #bind(actor: Actor, permit: Permit<LaunchPlace>, manifest: Row<"manifests">): Promise<readonly Need[]> {
+    const check = referrerCheck(permit.place, {
+      may: async (there) => (await this.#guard.weigh(actor, "secret.reference", there)).allowed,
+      roles: (there) => this.#guard.rolesAt(actor, there),
+    });
+    const needs = await resolveManifest(this.#store.read(permit), permit.place, manifest.variables, null, check);
     const refused = needs.filter((need) => need.problem !== null && (need.required || !need.absent));
     if (refused.length > 0) {
-      const mayList = (await this.#guard.weigh(actor, "secret.list", { ...permit.place, workload: null })).allowed;
+      const mayList = (await this.#guard.weigh(actor, "secret.list", permit.place)).allowed;
       const variables = mayList ? refused.map((need) => ({ variable: need.name, reason: need.problem ?? "" })) : [];
       throw new VaultError("reference_refused", undefined, { detail: { variables } });
     }
-    return Object.fromEntries(needs.flatMap(bindingsOf));
+    return needs;
   }
+}
 
-  /** In the secret's own namespace or, where its policy offers it, in the workload's; and by a role that the policy names. */
-  async #mayReference(
-    actor: Actor,
-    place: LaunchPlace,
-    { secret, environment, namespaceId }: Resolved,
-  ): Promise<string | null> {
-    const refused = "there is no such secret, or you may not reference it";
-    const there = { environment, namespace: { ...place.namespace, id: namespaceId }, workload: null };
-    const here = { environment, namespace: place.namespace, workload: null };
-    const [atSecret, atWorkload] = await Promise.all([
-      this.#guard.weigh(actor, "secret.reference", there),
-      this.#guard.weigh(actor, "secret.reference", here),
-    ]);
-    if (!atSecret.allowed && !atWorkload.allowed) return refused;
-    const roles = secret.policy?.roles ?? [];
-    if (roles.length === 0) return null;
-    const held = [...(await this.#guard.rolesAt(actor, there)), ...(await this.#guard.rolesAt(actor, here))];
-    return roles.some((role) => held.includes(role)) ? null : refused;
-  }
+/** The place and the secrets are what they were when the deployment was found to be allowed. */
+function expectWhatWasSeen(change: Change, { environment, workload }: LaunchPlace, needs: readonly Need[]): void {
+  change
+    .expect("environments", { id: environment.id, changedBy: environment.changedBy }, 1)
+    .expect("workloads", { id: workload.id, changedBy: workload.changedBy }, 1);
+  const bound = new Map(
+    needs.flatMap((need) => [...need.resolved.values()].map(({ secret }) => [secret.id, secret.changedBy] as const)),
+  );
+  if (bound.size === 0) return;
+  const where = { id: oneOf([...bound.keys()]), changedBy: oneOf([...bound.values()]) };
+  change.expect("secrets", where, bound.size, "bound");
 }
 
 function bindingsOf(need: Need): [string, Row<"secrets">["id"]][] {

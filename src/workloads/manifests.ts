@@ -7,7 +7,7 @@ import type { Guard } from "#access";
 import { manifestVersion } from "./deployed.ts";
 import { checkVariables, diffVariables, maskDiff, maskVariables } from "./manifest.ts";
 import type { VariableDiff, Variables } from "./manifest.ts";
-import { latestVersion } from "./workloads.ts";
+import { expectDeployed, latestVersion } from "./workloads.ts";
 import type { WorkloadAt } from "./workloads.ts";
 
 const MOST_TRIES = 5;
@@ -72,18 +72,19 @@ export class Manifests {
         createdBy: principalOf(actor),
       };
       const diff = diffVariables(before, variables);
+      const change = new Change()
+        .expect("workloads", { id: workload.id, changedBy: workload.changedBy }, 1)
+        .insert("manifests", manifest, "conflict", "version")
+        .raiseEpoch();
+      if (agent) expectDeployed(change, permit.place);
       try {
-        await this.#store.commit(
-          permit,
-          new Change().insert("manifests", manifest, "conflict", "version").raiseEpoch(),
-          {
-            result: "success",
-            target: { type: "manifest", id: manifest.id, name: workload.name },
-            changes: diff.map((one) => ({ field: one.variable, before: one.before, after: one.after })),
-            facts: { version: manifest.version },
-            ...(note === "" ? {} : { reason: note }),
-          },
-        );
+        await this.#store.commit(permit, change, {
+          result: "success",
+          target: { type: "manifest", id: manifest.id, name: workload.name },
+          changes: diff.map((one) => ({ field: one.variable, before: one.before, after: one.after })),
+          facts: { version: manifest.version },
+          ...(note === "" ? {} : { reason: note }),
+        });
         return await this.#view(reader, { ...manifest, changedBy: permit.event.id }, diff, true);
       } catch (error) {
         if (!(error instanceof MissedExpectation) || error.label !== "version" || tries >= MOST_TRIES) throw error;

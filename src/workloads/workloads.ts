@@ -2,8 +2,8 @@ import { VaultError } from "#base";
 import type { Actor, IdSource } from "#base";
 import { Change, listPage, noneOf, oneOf } from "#storage";
 import type { NewRow, Page, PageRequest, Reader, Row, Store } from "#storage";
-import { DEFAULT_WORKLOAD, differences, namesOf, namespacesIn, principalOf } from "#access";
-import type { Guard } from "#access";
+import { DEFAULT_WORKLOAD, differences, endGrants, namesOf, namespacesIn, principalOf } from "#access";
+import type { Guard, WorkloadPlace } from "#access";
 
 /** Which workload, by names. */
 export interface WorkloadAt {
@@ -112,7 +112,8 @@ export class Workloads {
       access: update.access ?? before.access,
       allowedVariables: update.allowedVariables ?? before.allowedVariables,
     };
-    await this.#store.commit(permit, new Change().replace("workloads", before, after).raiseEpoch(), {
+    const change = expectDeployed(new Change(), permit.place).replace("workloads", before, after).raiseEpoch();
+    await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "workload", id: before.id, name: before.name },
       changes: differences(before, after, ["description", "state", "access", "allowedVariables"]),
@@ -128,12 +129,11 @@ export class Workloads {
       throw new VaultError("in_use", "Each namespace keeps its default workload; it can be disabled.", {
         detail: { usedBy: ["the namespace"] },
       });
-    const change = new Change().replace("workloads", workload, { state: "deleted" }).raiseEpoch();
-    for (const deployment of await this.#store
-      .read(permit)
-      .list("deployments", { where: { workloadId: workload.id, state: "active" } })) {
-      change.replace("deployments", deployment, { state: "removed" });
-    }
+    const change = expectDeployed(new Change(), permit.place)
+      .replace("workloads", workload, { state: "deleted" })
+      .raiseEpoch();
+    await endGrants(this.#store.read(permit), change, { workloadId: workload.id });
+    for (const deployment of permit.place.deployments) change.replace("deployments", deployment, { state: "removed" });
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "workload", id: workload.id, name: workload.name },
@@ -145,8 +145,12 @@ export class Workloads {
     const reader = this.#store.read(permit);
     const namespace =
       namespaceName === null ? null : await reader.get("namespaces", { name: namespaceName, state: "active" });
-    if (namespaceName !== null && namespace === null) throw new VaultError("not_found");
     const namespaces = namespacesIn(seen.scopes);
+    if (
+      namespaceName !== null &&
+      (namespace === null || !(await this.#knows(reader, namespace, namespaces, seen.granted)))
+    )
+      throw new VaultError("not_found");
     const where = {
       state: noneOf<Row<"workloads">["state"]>(["deleted"]),
       id: noneOf(seen.hidden),
@@ -155,6 +159,17 @@ export class Workloads {
     const reach = namespaces === "all" ? undefined : [{ namespaceId: oneOf(namespaces) }, { id: oneOf(seen.granted) }];
     const found = await listPage(reader, "workloads", { where, anyOf: reach, order: ["name", "id"] }, page);
     return { items: await this.#views(reader, found.items), next: found.next };
+  }
+
+  /** Whether anything of the namespace is the actor's to see: else it is as if it were not there. */
+  async #knows(
+    reader: Reader,
+    { id }: Row<"namespaces">,
+    namespaces: readonly Row<"namespaces">["id"][] | "all",
+    granted: readonly Row<"workloads">["id"][],
+  ): Promise<boolean> {
+    if (namespaces === "all" || namespaces.includes(id)) return true;
+    return (await reader.count("workloads", { namespaceId: id, id: oneOf(granted) })) > 0;
   }
 
   async #view(reader: Reader, workload: Row<"workloads">): Promise<WorkloadView> {
@@ -190,6 +205,14 @@ export class Workloads {
         }),
     }));
   }
+}
+
+/** It is deployed where it was when the permission was looked for, and nowhere else. */
+export function expectDeployed(change: Change, { workload, deployments }: WorkloadPlace): Change {
+  const ids = deployments.map((deployment) => deployment.id);
+  return change
+    .expect("deployments", { workloadId: workload.id, state: "active" }, ids.length)
+    .expect("deployments", { id: oneOf(ids), state: "active" }, ids.length);
 }
 
 export function deploymentView(row: Row<"deployments">, environment: string, by: string): DeploymentView {

@@ -1,96 +1,94 @@
 import { randomBytes } from "#crypto";
+import Database from "better-sqlite3";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FakeVault, problem } from "./fake-vault.ts";
-import { fakeToken, sallyport, sallyportArgs } from "./harness.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startVault } from "../harness.ts";
+import type { Client, TestVault } from "../harness.ts";
+import { fakeToken, sallyport, sallyportArgs, surroundings } from "./harness.ts";
 import type { Around } from "./harness.ts";
+import { Tap } from "./tap.ts";
 
-let vault: FakeVault;
+let vault: TestVault;
+let owner: Client;
+let tap: Tap;
 let folder: string;
 let around: Around & { env: Record<string, string> };
 
+beforeAll(async () => {
+  vault = await startVault();
+  ({ owner } = vault);
+  await owner.do("namespace.create", { body: { name: "data" } });
+  await owner.do("workload.create", { params: { namespace: "data" }, body: { name: "etl" } });
+  await owner.do("user.create", { body: { login: "ada" } });
+});
+afterAll(() => vault.close());
 beforeEach(async () => {
-  vault = new FakeVault();
+  tap = await Tap.before(vault.url);
   folder = mkdtempSync(join(tmpdir(), "sallyport-cli-"));
-  around = {
-    env: {
-      XDG_CONFIG_HOME: folder,
-      SALLYPORT_ADDRESS: await vault.listen(),
-      SALLYPORT_TOKEN: fakeToken("svc"),
-      SALLYPORT_NO_WARN: "1",
-    },
-    folder,
-  };
+  around = as(owner);
 });
 afterEach(async () => {
-  await vault.close();
+  await tap.close();
   rmSync(folder, { recursive: true });
 });
 
-const SECRETS = "/v1/environments/dev/namespaces/default/secrets";
-const secret = (name: string, more = {}) => ({
-  id: "sec_1",
-  environment: "dev",
-  namespace: "default",
-  name,
-  version: 1,
-  delivery: "inject",
-  state: "active",
-  description: "",
-  tags: [],
-  owner: "",
-  rotateBy: null,
-  policy: null,
-  createdAt: "2026-01-31T12:00:00Z",
-  createdBy: "ada",
-  updatedAt: "2026-01-31T12:00:00Z",
-  updatedBy: "ada",
-  deletedAt: null,
-  restorableUntil: null,
-  ...more,
+const as = ({ token }: Client) => ({
+  env: surroundings(folder, { SALLYPORT_ADDRESS: tap.url, SALLYPORT_TOKEN: token ?? "" }),
+  folder,
 });
+const SECRETS = "/v1/environments/dev/namespaces/default/secrets";
+const DEV = { environment: "dev", namespace: "default" };
+const write = (secret: string, value: Buffer | string, more = {}) =>
+  owner.do("secret.write", {
+    params: { ...DEV, secret },
+    body: { value: Buffer.from(value).toString("base64"), encoding: "base64", ...more },
+  });
+const valueOf = async (secret: string) => {
+  const { value, encoding } = await owner.do("secret.reveal", {
+    params: { ...DEV, secret },
+    body: { reason: "a test" },
+  });
+  return Buffer.from(value, encoding);
+};
 
 describe("secret set", () => {
-  beforeEach(() => void vault.on(`PUT ${SECRETS}/X`, { body: secret("X", { created: true, changed: true }) }));
-
-  test.each<[string, string | Buffer, string, unknown]>([
-    ["one final line end of a pipe is not part of the value", "s3cret\n", "", { value: "s3cret", encoding: "utf8" }],
-    ["nor is a final CR LF", "s3cret\r\n", "", { value: "s3cret", encoding: "utf8" }],
-    ["only one", "a\n\n", "", { value: "a\n", encoding: "utf8" }],
-    ["with --raw it is", "s3cret\n", "--raw", { value: "s3cret\n", encoding: "utf8" }],
-    ["a byte order mark is part of the value", "\ufeffa", "", { value: "\ufeffa", encoding: "utf8" }],
-    [
-      "what is not UTF-8 goes as base64",
-      Buffer.from([0xff, 0x00, 0x0a]),
-      "--raw",
-      { value: "/wAK", encoding: "base64" },
-    ],
-  ])("%s", async (_, stdin, flags, body) => {
-    const ran = await sallyport(`secret set X ${flags}`, { ...around, stdin });
+  test.each<[string, string | Buffer, string, string | Buffer]>([
+    ["one final line end of a pipe is not part of the value", "s3cret\n", "", "s3cret"],
+    ["nor is a final CR LF", "s3cret\r\n", "", "s3cret"],
+    ["only one", "a\n\n", "", "a\n"],
+    ["with --raw it is", "s3cret\n", "--raw", "s3cret\n"],
+    ["a byte order mark is part of the value", "\ufeffa", "", "\ufeffa"],
+    ["any bytes are a value", Buffer.from([0xff, 0x00, 0x0a]), "--raw", Buffer.from([0xff, 0x00, 0x0a])],
+    ["as many as 64 KiB", randomBytes(65_536), "--raw", ""],
+    ["an empty one where that is said", "", "--allow-empty", ""],
+  ])("%s", async (name, stdin, flags, value) => {
+    const secret = `SET_${name.replace(/\W/g, "_")}`;
+    const ran = await sallyport(`secret set ${secret} ${flags}`, { ...around, stdin });
     expect(ran.code).toBe(0);
-    expect(vault.seen[0]?.body).toEqual(body);
-    expect(ran.out).toBe("dev/default/X was created; it is at version 1.\n");
+    expect(ran.out).toBe(`dev/default/${secret} was created; it is at version 1.\n`);
+    const expected = stdin.length === 65_536 ? stdin : value;
+    expect((await valueOf(secret)).equals(Buffer.from(expected))).toBe(true);
   });
 
   test("a file is taken to the byte", async () => {
     writeFileSync(join(folder, "v"), "s3cret\n");
-    expect((await sallyport(`secret set X --file ${folder}/v`, around)).code).toBe(0);
-    expect(vault.seen[0]?.body).toEqual({ value: "s3cret\n", encoding: "utf8" });
+    expect((await sallyport(`secret set OF_FILE --file ${folder}/v`, around)).code).toBe(0);
+    expect((await valueOf("OF_FILE")).toString()).toBe("s3cret\n");
   });
 
-  test("conditions become If-None-Match and If-Match", async () => {
-    await sallyport("secret set X --create", { ...around, stdin: "a" });
-    await sallyport("secret set X --if-version 3", { ...around, stdin: "a" });
-    expect(vault.seen.map(({ headers }) => [headers["if-none-match"], headers["if-match"]])).toEqual([
-      ["*", undefined],
-      [undefined, '"3"'],
-    ]);
+  test("only if there is none, or only if it is at a version", async () => {
+    const set = async (flags: string) => (await sallyport(`secret set COND ${flags}`, { ...around, stdin: "a" })).code;
+    expect(await set("--if-version 1")).not.toBe(0);
+    expect(await set("--create")).toBe(0);
+    expect(await set("--create")).toBe(6);
+    expect(await set("--if-version 2")).toBe(6);
+    expect(await set("--if-version 1")).toBe(0);
   });
 
   test("an argument as a value is warned of", async () => {
-    expect((await sallyport("secret set X --insecure-value v", around)).stderr).toContain("warning");
+    expect((await sallyport("secret set ARG --insecure-value v", around)).stderr).toContain("warning");
   });
 
   test.each<[string, string, string | Buffer, number]>([
@@ -99,165 +97,139 @@ describe("secret set", () => {
     ["two conditions at once", "--create --if-version 1", "a", 2],
   ])("refused before anything is sent: %s", async (_, flags, stdin, code) => {
     expect((await sallyport(`secret set X ${flags}`, { ...around, stdin })).code).toBe(code);
-    expect(vault.seen).toEqual([]);
+    expect(tap.seen).toEqual([]);
   });
 });
 
 describe("secret reveal", () => {
-  const ask = ["secret", "reveal", "X", "--reason", "incident 4711"];
-  const value = Buffer.from("\u001b[2Ja\n");
+  const reveal = (name: string) => ["secret", "reveal", name, "--reason", "incident 4711"];
 
-  test("gives a pipe exactly the bytes", async () => {
+  test("gives a pipe exactly the bytes, and the log the reason", async () => {
     const bytes = randomBytes(300);
-    vault.on(`POST ${SECRETS}/X/reveal`, {
-      body: { name: "X", version: 1, value: bytes.toString("base64"), encoding: "base64" },
-    });
-    const ran = await sallyportArgs(ask, around);
+    await write("BYTES", bytes);
+    const ran = await sallyportArgs(reveal("BYTES"), around);
     expect(ran.stdout.equals(bytes)).toBe(true);
-    expect(vault.seen[0]?.body).toEqual({ reason: "incident 4711" });
+    const { items } = await owner.do("audit.list", { query: { action: "secret.reveal", limit: "1" } as never });
+    expect(JSON.stringify(items)).toContain("incident 4711");
   });
 
   test("gives a terminal no control character, and says so", async () => {
-    vault.on(`POST ${SECRETS}/X/reveal`, {
-      body: { name: "X", version: 1, value: value.toString(), encoding: "utf8" },
-    });
-    const ran = await sallyportArgs(ask, { ...around, terminal: 80 });
+    await write("UGLY", "\u001b[2Ja\n");
+    const ran = await sallyportArgs(reveal("UGLY"), { ...around, terminal: 80 });
     expect(ran.out).toBe("\\u{1b}[2Ja\n");
     expect(ran.stderr).toContain("warning");
   });
 
   test("takes a reason", async () => {
-    expect((await sallyport("secret reveal X", around)).code).toBe(2);
+    expect((await sallyport("secret reveal UGLY", around)).code).toBe(2);
   });
 });
 
 describe("lists", () => {
-  const pages = () =>
-    vault.on(`GET ${SECRETS}`, ({ path }) =>
-      path.includes("after=p2")
-        ? { body: { items: [secret("C")], next: null } }
-        : { body: { items: [secret("A"), secret("B\u001b[31m")], next: "p2" } },
-    );
-
-  test("are tables with a header, page after page, without control characters", async () => {
-    pages();
-    const ran = await sallyport("secret list", around);
-    expect(ran.out.split("\n").map((line) => line.slice(0, 13))).toEqual([
-      "NAME         ",
-      "A            ",
-      "B\\u{1b}[31m  ",
-      "C            ",
-      "",
-    ]);
-  });
-
-  test("are one JSON array for programs", async () => {
-    pages();
-    expect(JSON.parse((await sallyport("secret list --json", around)).out)).toMatchObject([
-      { name: "A" },
-      {},
-      { name: "C" },
-    ]);
+  test("are tables with a header, page after page, or one JSON array for programs", async () => {
+    const params = { namespace: "default", workload: "default" };
+    await owner.do("token.mint", { params, body: { environment: "dev", count: 600 } });
+    const ran = await sallyport("injection list --limit 600", around);
+    expect(ran.out.split("\n")[0]).toMatch(/^ID +WORKLOAD +ENVIRONMENT/);
+    expect(new Set(ran.out.match(/^inj_\w+/gm)).size).toBe(600);
+    expect(tap.seen).toHaveLength(2);
+    const all = JSON.parse((await sallyport("injection list --limit 600 --json", around)).out) as unknown[];
+    expect(all).toHaveLength(600);
   });
 
   test("stop at --limit and say that there is more", async () => {
-    pages();
-    const ran = await sallyport("secret list --limit 2", around);
+    for (const name of ["L_1", "L_2", "L_3"]) await write(name, "v");
+    const ran = await sallyport("secret list --prefix L_ --limit 2", around);
     expect(ran.out.trimEnd().split("\n")).toHaveLength(3);
     expect(ran.stderr).toContain("--limit");
-    expect(vault.seen).toHaveLength(1);
+    expect((await sallyport("secret list --prefix L_ --limit 3", around)).stderr).toBe("");
   });
 
   test("fit a narrow terminal", async () => {
-    vault.on(`GET ${SECRETS}`, { body: { items: [secret("A", { description: "x".repeat(300) })], next: null } });
-    const { out } = await sallyport("secret list", { ...around, terminal: 60 });
+    await write("WIDE", "v", { description: "x".repeat(300) });
+    const { out } = await sallyport("secret list --prefix WIDE", { ...around, terminal: 60 });
     for (const line of out.split("\n")) expect(line.length).toBeLessThanOrEqual(60);
   });
 
   test("that are empty say what to do", async () => {
-    vault.on(`GET ${SECRETS}`, { body: { items: [], next: null } });
-    const ran = await sallyport("secret list", around);
+    const ran = await sallyport("secret list --env prod", around);
     expect([ran.code, ran.out]).toEqual([0, ""]);
     expect(ran.stderr).toContain("secret set");
   });
 });
 
 describe("refusals", () => {
-  test.each<[string, number, number]>([
-    ["unauthenticated", 401, 3],
-    ["forbidden", 403, 4],
-    ["not_found", 404, 5],
-    ["precondition_failed", 412, 6],
-    ["already_exists", 409, 6],
-    ["invalid_input", 400, 7],
-    ["rate_limited", 429, 9],
-    ["store_unavailable", 503, 8],
-    ["sealed", 503, 8],
-    ["internal", 500, 1],
-    ["a_code_of_tomorrow", 409, 6],
-  ])("%s (%i) ends with %i", async (code, status, exit) => {
-    vault.on(`GET ${SECRETS}/X`, problem(code, status));
-    expect((await sallyport("secret show X", around)).code).toBe(exit);
+  test.each<[string, string, number]>([
+    ["forbidden", "user list", 4],
+    ["not_found", "secret show NOT_THERE", 5],
+    ["already_exists", "ns create data", 6],
+    ["last_owner", "user update owner --role member", 6],
+    ["not_deployed", "token mint data/etl", 6],
+    ["invalid_input", "secret show no-name", 7],
+    ["invalid_input", "token mint default --ttl 20m", 7],
+  ])("%s: `%s` ends with %i", async (code, argv, exit) => {
+    await write("L_1", "v");
+    const who = code === "forbidden" ? await vault.service(`m${String(Date.now())}`, "ci") : owner;
+    const ran = await sallyport(`${argv} --json`, as(who));
+    expect([ran.code, ran.out]).toEqual([exit, ""]);
+    expect(JSON.parse(ran.stderr)).toMatchObject({ code });
   });
 
-  test("show what is wrong, what to do and the request's id, on stderr, without control characters", async () => {
-    vault.on(
-      `GET ${SECRETS}/X`,
-      problem("reference_refused", 422, {
-        detail: "bad\u001b[2J",
-        variables: [{ variable: "DB_URL", reason: "no such secret" }],
-        missing: { permission: "secret.list", on: "dev" },
-      }),
-    );
-    const ran = await sallyport("secret show X", around);
-    expect(ran.out).toBe("");
-    expect(ran.stderr).toBe(
-      "sallyport: A variable's reference may not be made: bad\\u{1b}[2J\n  missing: secret.list on dev\n  DB_URL: no such secret\n" +
-        "See `variables`: each names what is wrong.\nRequest: req-12345678\n",
-    );
+  test("unauthenticated ends with 3", async () => {
+    const env = { ...around.env, SALLYPORT_TOKEN: fakeToken("svc") };
+    expect((await sallyport("secret show X", { ...around, env })).code).toBe(3);
   });
 
-  test("are the vault's problem document with --json", async () => {
-    vault.on(`GET ${SECRETS}/X`, problem("forbidden", 403, { more: 1 }));
-    expect(JSON.parse((await sallyport("secret show X --json", around)).stderr)).toMatchObject({
-      code: "forbidden",
-      more: 1,
-    });
+  test("rate_limited: too many bad credentials end with 9, and it is said when to try again", async () => {
+    const strict = await startVault({ settings: { maxFailures: "2" } });
+    const bad = { env: surroundings(folder, { SALLYPORT_ADDRESS: strict.url, SALLYPORT_TOKEN: fakeToken("svc") }) };
+    for (const code of [3, 3]) expect((await sallyport("whoami", bad)).code).toBe(code);
+    const ran = await sallyport("whoami", bad);
+    expect(ran.code).toBe(9);
+    expect(ran.stderr).toMatch(/ {2}try again in \d+ s\n/);
+    await strict.close();
+  });
+
+  test("name each variable that is wrong, what is missing and the request's id, on stderr", async () => {
+    const refused = await sallyport("workload save data/etl --secret A=default/NOT_THERE --secret B", around);
+    expect(refused.code).toBe(0);
+    const deployed = await sallyport("deploy data/etl --env prod", around);
+    expect([deployed.code, deployed.out]).toEqual([7, ""]);
+    expect(deployed.stderr).toMatch(
+      /^sallyport: A variable's reference may not be made\n(?: {2}[AB]: .+\n){2}Request: req_\w+\n$/,
+    );
+
+    const forbidden = await sallyport("env create nope", as(await vault.service("nobody", "agent")));
+    expect(forbidden.code).toBe(4);
+    expect(forbidden.stderr).toContain("missing: environment.manage on ");
   });
 
   test("a vault that is away ends with 8", async () => {
-    await vault.close();
+    await tap.close();
     expect((await sallyport("secret show X", around)).code).toBe(8);
-    await vault.listen();
-  });
-
-  test("what is no vault is not believed", async () => {
-    vault.on(`GET ${SECRETS}/X`, { body: "<html>" });
-    expect((await sallyport("secret show X", around)).code).toBe(8);
+    tap = await Tap.before(vault.url);
   });
 });
 
 describe("names", () => {
   test.each(["", ".", ".."])("“%s” does not become another path", async (name) => {
     expect((await sallyportArgs(["secret", "show", name], around)).code).toBe(2);
-    expect(vault.seen).toEqual([]);
+    expect(tap.seen).toEqual([]);
   });
 
   test("are escaped in paths", async () => {
-    await sallyportArgs(["secret", "show", "a/../b?c"], around);
-    expect(vault.seen[0]?.path).toBe(`${SECRETS}/a%2F..%2Fb%3Fc`);
+    expect((await sallyportArgs(["secret", "show", "a/../b?c"], around)).code).toBe(7);
+    expect(tap.seen[0]?.asked).toBe(`GET ${SECRETS}/a%2F..%2Fb%3Fc`);
   });
 
   test("the environment comes from option, variable, project, in this order", async () => {
     writeFileSync(join(folder, ".sallyport.json"), '{ "environment": "project", "namespace": "space" }');
-    await sallyport("secret show X --env option", {
-      ...around,
-      env: { ...around.env, SALLYPORT_ENVIRONMENT: "variable" },
-    });
-    await sallyport("secret show X", { ...around, env: { ...around.env, SALLYPORT_ENVIRONMENT: "variable" } });
+    const withVariable = { ...around, env: { ...around.env, SALLYPORT_ENVIRONMENT: "variable" } };
+    await sallyport("secret show X --env option", withVariable);
+    await sallyport("secret show X", withVariable);
     await sallyport("secret show X", around);
-    expect(vault.seen.map(({ path }) => path.split("/")[3])).toEqual(["option", "variable", "project"]);
-    expect(vault.seen[2]?.path).toContain("/namespaces/space/");
+    expect(tap.seen.map(({ asked }) => asked.split("/")[3])).toEqual(["option", "variable", "project"]);
+    expect(tap.seen[2]?.asked).toContain("/namespaces/space/");
   });
 
   test("a project's file says nothing about where the vault is", async () => {
@@ -267,68 +239,67 @@ describe("names", () => {
 
   test("a grant without a scope is not made by leaving something out", async () => {
     expect((await sallyport("grant create ada viewer", around)).code).toBe(2);
-    await sallyport("grant create ada viewer --workload data/etl --ends 2026-12-31", around);
-    expect(vault.seen[0]?.body).toEqual({
-      principal: "ada",
-      role: "viewer",
-      namespace: "data",
-      workload: "etl",
-      endsAt: "2026-12-31T00:00:00.000Z",
-    });
+    expect(tap.seen).toEqual([]);
+    expect((await sallyport("grant create ada viewer --workload data/etl --ends 2099-12-31", around)).code).toBe(0);
+    const { items } = await owner.do("grant.list", { query: { principal: "ada" } });
+    expect(items).toMatchObject([
+      { role: "viewer", environment: null, namespace: "data", workload: "etl", endsAt: "2099-12-31T00:00:00.000Z" },
+    ]);
   });
 
   test("a manifest is made of options as of a file", async () => {
-    await sallyport(
-      "workload save data/etl --secret A --optional B=pay/B@3 --value L=a=b --template D=x${A} --note why",
-      around,
-    );
+    await owner.do("workload.create", { params: { namespace: "data" }, body: { name: "both" } });
+    const options = "--secret A --optional B=pay/B@3 --value L=a=b --template D=x${A} --note why";
+    expect((await sallyport(`workload save data/both ${options}`, around)).code).toBe(0);
     const variables = {
-      A: { secret: "A" },
+      A: { secret: "A", required: true },
       B: { secret: "pay/B@3", required: false },
       L: { value: "a=b" },
       D: { template: "x${A}" },
     };
-    await sallyport("workload save data/etl --file - --if-version 2", {
-      ...around,
-      stdin: JSON.stringify({ variables }),
-    });
-    expect(vault.seen.map(({ body }) => body)).toEqual([{ variables, note: "why" }, { variables }]);
-    expect(vault.seen[1]?.headers["if-match"]).toBe('"2"');
+    const params = { namespace: "data", workload: "both" };
+    const first = await owner.do("manifest.get", { params: { ...params, version: "1" } });
+    expect(first).toMatchObject({ note: "why" });
+    const stdin = JSON.stringify({ variables: { ...variables, MORE: { value: "x" } } });
+    expect((await sallyport("workload save data/both --file - --if-version 2", { ...around, stdin })).code).toBe(6);
+    expect((await sallyport("workload save data/both --file - --if-version 1", { ...around, stdin })).code).toBe(0);
+    const second = await owner.do("manifest.get", { params: { ...params, version: "2" } });
+    expect(second.variables).toMatchObject({ ...first.variables, MORE: { value: "x" } });
+    expect(first.variables).toMatchObject({ B: { secret: "pay/B@3", required: false }, D: { template: "x${A}" } });
   });
 
   test("what cannot be undone takes --yes where nobody can be asked", async () => {
-    expect((await sallyport("env delete dev", around)).code).toBe(2);
-    expect(vault.seen).toEqual([]);
-    vault.on("DELETE /v1/environments/dev", { status: 204 });
-    expect((await sallyport("env delete dev --yes", around)).code).toBe(0);
-    expect(vault.seen[0]?.path).toBe("/v1/environments/dev?confirm=dev");
+    await owner.do("environment.create", { body: { name: "gone" } });
+    expect((await sallyport("env delete gone", around)).code).toBe(2);
+    expect(tap.seen).toEqual([]);
+    expect((await sallyport("env delete gone --yes", around)).code).toBe(0);
+    expect(await owner.code("environment.get", { params: { environment: "gone" } })).toBe("not_found");
   });
 });
 
-test("`token mint` gives a pipe the tokens alone", async () => {
-  const tokens = [fakeToken("inj", "4"), fakeToken("inj", "5")];
-  vault.on("POST /v1/namespaces/data/workloads/etl/tokens", {
-    status: 201,
-    body: {
-      items: tokens.map((token) => ({ token, injectionId: "inj_1" })),
-      environment: "prod",
-      workload: "data/etl",
-      manifestVersion: 1,
-      bound: true,
-      expiresAt: "2026-01-31T12:00:00Z",
-    },
-  });
-  const ran = await sallyport("token mint data/etl --env prod --ttl 5m --count 2", around);
-  expect(ran.out).toBe(tokens.map((token) => `${token}\n`).join(""));
-  expect(ran.stderr).toContain("Bound");
-  expect(vault.seen[0]?.body).toEqual({ environment: "prod", ttlSeconds: 300, count: 2 });
+test("`token mint` gives a pipe the tokens alone, each good once", async () => {
+  const ran = await sallyport("token mint default --ttl 5m --count 2 --note nightly", around);
+  const tokens = ran.out.trimEnd().split("\n");
+  expect(tokens).toHaveLength(2);
+  for (const token of tokens) {
+    const looked = await vault.anonymous.as(token).do("token.lookup");
+    expect(looked).toMatchObject({ state: "minted", workload: "default/default", environment: "dev" });
+    expect(Date.parse(looked.expiresAt) - Date.now()).toBeGreaterThan(4 * 60_000);
+  }
 });
 
-test("`audit verify` ends with 1 where the log is not intact", async () => {
-  vault.on("POST /v1/audit/verify", {
-    body: { intact: false, events: 3, checkpoints: 1, faults: [{ where: "slot 0, seq 2", what: "hash" }] },
-  });
-  const ran = await sallyport("audit verify", around);
+test("`audit verify` ends with 1 where somebody changed the log behind the vault's back", async () => {
+  const other = await startVault();
+  const here = {
+    env: surroundings(folder, { SALLYPORT_ADDRESS: other.url, SALLYPORT_TOKEN: other.owner.token ?? "" }),
+  };
+  const intact = await sallyport("audit verify", here);
+  expect([intact.code, intact.out.split(":")[0]]).toEqual([0, "The audit log is intact"]);
+  const db = new Database(join(other.folder, "data", "vault.db"));
+  db.prepare("UPDATE audit_events SET time = time + 1 WHERE seq = 1").run();
+  db.close();
+  const ran = await sallyport("audit verify", here);
   expect(ran.code).toBe(1);
   expect(ran.out).toContain("NOT intact");
+  await other.close();
 });

@@ -11,36 +11,37 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FakeVault, problem } from "./fake-vault.ts";
-import { fakeToken, sallyport } from "./harness.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { PASSWORD, startVault } from "../harness.ts";
+import type { TestVault } from "../harness.ts";
+import { fakeToken, sallyport, surroundings } from "./harness.ts";
+import { Tap } from "./tap.ts";
 
-let vault: FakeVault;
-let address: string;
+let vault: TestVault;
+let ci: string;
+let tap: Tap;
 let folder: string;
 let env: Record<string, string>;
 
+beforeAll(async () => {
+  vault = await startVault();
+  ci = (await vault.service("builds", "ci")).token ?? "";
+});
+afterAll(() => vault.close());
 beforeEach(async () => {
-  vault = new FakeVault().on("GET /v1/whoami", {
-    body: { type: "user", id: "prn_1", name: "ada", role: "owner", org: "main", instanceAdmin: true, grants: [] },
-  });
-  address = await vault.listen();
+  tap = await Tap.before(vault.url);
   folder = mkdtempSync(join(tmpdir(), "sallyport-cli-"));
-  env = { XDG_CONFIG_HOME: join(folder, "config"), SALLYPORT_NO_KEYRING: "1" };
+  env = surroundings(folder, { SALLYPORT_NO_WARN: "0" });
 });
 afterEach(async () => {
-  await vault.close();
+  await tap.close();
   rmSync(folder, { recursive: true });
 });
 
-const SIGNED_IN = {
-  token: fakeToken("ses"),
-  expiresAt: "2026-01-31T12:00:00.000Z",
-  idleSeconds: 1800,
-  org: "main",
-  login: "ada",
-};
-const bearer = () => vault.seen.at(-1)?.headers.authorization;
+const bearer = () => tap.seen.at(-1)?.headers.authorization;
+const kept = () => join(folder, "config", "sallyport", "credentials", "default");
+const login = (more = "") =>
+  sallyport(`login --address ${tap.url} --login owner --password-stdin ${more}`, { env, stdin: `${PASSWORD}\n` });
 
 describe("where a credential is sent", () => {
   test.each([
@@ -55,27 +56,13 @@ describe("where a credential is sent", () => {
     expect(ran.code).toBe(2);
   });
 
-  test("not after a redirect", async () => {
-    const other = new FakeVault();
-    const there = await other.listen();
-    vault.on("GET /v1/whoami", { status: 302, headers: { Location: `${there}/v1/whoami` } });
-    const ran = await sallyport(`whoami --address ${address}`, { env: { ...env, SALLYPORT_TOKEN: fakeToken("svc") } });
-    expect(ran.code).toBe(8);
-    expect(other.seen).toEqual([]);
-    await other.close();
-  });
-
   test("a profile's session only to the profile's vault", async () => {
-    vault.on("POST /v1/sign-in", { body: SIGNED_IN });
-    const login = await sallyport(`login --address ${address} --login ada --password-stdin`, { env, stdin: "pw\n" });
-    expect(login.code).toBe(0);
+    expect((await login()).code).toBe(0);
     expect((await sallyport("whoami", { env })).code).toBe(0);
-    expect(bearer()).toBe(`Bearer ${SIGNED_IN.token}`);
+    expect(bearer()).toBe(`Bearer ${readFileSync(kept(), "utf8").trim()}`);
 
-    const other = new FakeVault();
-    const there = await other.listen();
-    const ran = await sallyport(`whoami --address ${there}`, { env });
-    expect(ran.code).toBe(3);
+    const other = await Tap.before(vault.url);
+    expect((await sallyport(`whoami --address ${other.url}`, { env })).code).toBe(3);
     expect(other.seen).toEqual([]);
     await other.close();
   });
@@ -83,138 +70,157 @@ describe("where a credential is sent", () => {
 
 describe("login", () => {
   test("keeps the session where only its owner can read it, and shows it nowhere", async () => {
-    vault.on("POST /v1/sign-in", { body: SIGNED_IN });
-    const ran = await sallyport(`login --address ${address} --org main --login ada --password-stdin --json`, {
-      env,
-      stdin: "pass word\n",
-    });
-    expect(ran.code).toBe(0);
-    expect(vault.seen[0]?.body).toEqual({ org: "main", login: "ada", password: "pass word" });
-    expect(ran.out + ran.stderr).not.toContain(SIGNED_IN.token);
-    const root = join(folder, "config", "sallyport");
-    expect(statSync(root).mode & 0o777).toBe(0o700);
-    expect(statSync(join(root, "credentials", "default")).mode & 0o777).toBe(0o600);
-    expect(readdirSync(join(root, "credentials"))).toEqual(["default"]);
+    const ran = await login("--org main --json");
+    expect(JSON.parse(ran.out)).toMatchObject({ profile: "default", org: "main", login: "owner", keptIn: "file" });
+    const session = readFileSync(kept(), "utf8").trim();
+    expect(session).toMatch(/^sp_ses_/);
+    expect(ran.out + ran.stderr).not.toContain(session);
+    expect(statSync(join(folder, "config", "sallyport")).mode & 0o777).toBe(0o700);
+    expect(statSync(kept()).mode & 0o777).toBe(0o600);
+    expect(readdirSync(join(folder, "config", "sallyport", "credentials"))).toEqual(["default"]);
   });
 
-  test("with --set-up takes credential and password from two lines of stdin", async () => {
-    vault.on("POST /v1/set-up", { body: SIGNED_IN });
-    const ran = await sallyport(`login --set-up --address ${address}`, {
-      env,
-      stdin: `${fakeToken("set")}\nnew password\n`,
-    });
-    expect(ran.code).toBe(0);
-    expect(bearer()).toBe(`Bearer ${fakeToken("set")}`);
-    expect(vault.seen[0]?.body).toEqual({ password: "new password" });
+  test("with a wrong password ends with 3 and keeps nothing", async () => {
+    const ran = await sallyport(`login --address ${tap.url} --login owner --password-stdin`, { env, stdin: "wrong" });
+    expect(ran.code).toBe(3);
+    expect(existsSync(kept())).toBe(false);
+  });
+
+  test("with --set-up takes credential and password from two lines of stdin, once", async () => {
+    const { setUpToken } = await vault.owner.do("user.create", { body: { login: "ada" } });
+    const setUp = () =>
+      sallyport(`login --set-up --address ${tap.url}`, { env, stdin: `${setUpToken}\na new pass word\n` });
+    expect(await setUp()).toMatchObject({ code: 0 });
+    expect(JSON.parse((await sallyport("whoami --json", { env })).out)).toMatchObject({ name: "ada", role: "member" });
+    expect((await setUp()).code).toBe(3);
+    await vault.anonymous.do("session.create", { body: { login: "ada", password: "a new pass word" } });
   });
 
   test("without a terminal the password has to come from stdin, said so", async () => {
-    expect((await sallyport(`login --address ${address} --login ada`, { env })).code).toBe(2);
-    expect(vault.seen).toEqual([]);
+    expect((await sallyport(`login --address ${tap.url} --login owner`, { env })).code).toBe(2);
+    expect((await sallyport(`login --set-up --address ${tap.url}`, { env, stdin: "no credential\npw\n" })).code).toBe(
+      2,
+    );
+    expect(tap.seen).toEqual([]);
+  });
+
+  test("and logout: the session ends at the vault and is forgotten here", async () => {
+    await login();
+    const session = readFileSync(kept(), "utf8").trim();
+    expect((await sallyport("logout", { env })).code).toBe(0);
+    expect(existsSync(kept())).toBe(false);
+    expect(await vault.anonymous.as(session).code("whoami.get")).toBe("unauthenticated");
+    expect((await sallyport("whoami", { env })).code).toBe(3);
+    expect((await sallyport("logout", { env })).code).toBe(0);
   });
 
   test("logout forgets the session here also when the vault is away", async () => {
-    vault.on("POST /v1/sign-in", { body: SIGNED_IN }).on("POST /v1/sign-out", "hang up");
-    await sallyport(`login --address ${address} --login ada --password-stdin`, { env, stdin: "pw" });
+    await login();
+    tap.cut("POST /v1/sign-out");
     const ran = await sallyport("logout", { env });
     expect(ran.code).toBe(0);
     expect(ran.stderr).toContain("could not be told");
-    expect(existsSync(join(folder, "config", "sallyport", "credentials", "default"))).toBe(false);
+    expect(existsSync(kept())).toBe(false);
     expect((await sallyport("whoami", { env })).code).toBe(3);
   });
 });
 
 describe("a credential", () => {
-  const file = (mode: number, content = `${fakeToken("svc")}\n`) => {
+  const file = (mode: number, content = `${ci}\n`) => {
     const path = join(folder, "token");
     writeFileSync(path, content);
     chmodSync(path, mode);
     return path;
   };
+  const whoami = (more: string, extra: Record<string, string> = {}) =>
+    sallyport(`whoami --address ${tap.url} ${more}`, { env: { ...env, ...extra } });
 
   test("comes from a 0600 file, before the environment", async () => {
-    const ran = await sallyport(`whoami --address ${address} --credential-file ${file(0o600)}`, {
-      env: { ...env, SALLYPORT_TOKEN: fakeToken("svc", "4") },
-    });
-    expect(ran.code).toBe(0);
-    expect(ran.stderr).toBe("");
-    expect(bearer()).toBe(`Bearer ${fakeToken("svc")}`);
+    const ran = await whoami(`--credential-file ${file(0o600)}`, { SALLYPORT_TOKEN: fakeToken("svc") });
+    expect([ran.code, ran.stderr]).toEqual([0, ""]);
+    expect(ran.out).toContain("builds");
   });
 
   test.each([0o640, 0o604, 0o644, 0o660])("is refused from a file of mode %o", async (mode) => {
-    const ran = await sallyport(`whoami --address ${address} --credential-file ${file(mode)}`, { env });
-    expect(ran.code).toBe(2);
-    expect(vault.seen).toEqual([]);
+    expect((await whoami(`--credential-file ${file(mode)}`)).code).toBe(2);
+    expect(tap.seen).toEqual([]);
   });
 
   test("is taken from a systemd credential that the service's group may read, not one that all may", async () => {
     const path = file(0o440);
-    const here = { env: { ...env, CREDENTIALS_DIRECTORY: folder } };
-    expect((await sallyport(`whoami --address ${address} --credential-file ${path}`, here)).code).toBe(0);
+    expect((await whoami(`--credential-file ${path}`, { CREDENTIALS_DIRECTORY: folder })).code).toBe(0);
     chmodSync(path, 0o444);
-    expect((await sallyport(`whoami --address ${address} --credential-file ${path}`, here)).code).toBe(2);
+    expect((await whoami(`--credential-file ${path}`, { CREDENTIALS_DIRECTORY: folder })).code).toBe(2);
   });
 
   test.each(["inj", "lease", "set"])("of the kind %s is not sent as a caller's", async (kind) => {
-    const ran = await sallyport(`whoami --address ${address} --credential-file ${file(0o600, fakeToken(kind))}`, {
-      env,
-    });
+    const ran = await whoami(`--credential-file ${file(0o600, fakeToken(kind))}`);
     expect(ran.code).toBe(2);
     expect(ran.stderr).not.toContain(fakeToken(kind));
-    expect(vault.seen).toEqual([]);
+    expect(tap.seen).toEqual([]);
   });
 
   test("R104: comes from two variables, with a warning that they can be seen", async () => {
-    const token = fakeToken("svc");
-    const two = { SALLYPORT_TOKEN_ID: token.slice(0, 58), SALLYPORT_TOKEN_SECRET: token.slice(58) };
-    const ran = await sallyport(`whoami --address ${address}`, { env: { ...env, ...two } });
+    const two = { SALLYPORT_TOKEN_ID: ci.slice(0, 58), SALLYPORT_TOKEN_SECRET: ci.slice(58) };
+    const ran = await whoami("", two);
     expect(ran.code).toBe(0);
     expect(ran.stderr).toContain("warning");
-    expect(bearer()).toBe(`Bearer ${token}`);
-    expect(
-      (await sallyport(`whoami --address ${address}`, { env: { ...env, ...two, SALLYPORT_NO_WARN: "1" } })).stderr,
-    ).toBe("");
+    expect(bearer()).toBe(`Bearer ${ci}`);
+    expect((await whoami("", { ...two, SALLYPORT_NO_WARN: "1" })).stderr).toBe("");
+  });
+
+  test("that the vault does not know ends with 3, and is not shown", async () => {
+    const ran = await whoami("", { SALLYPORT_TOKEN: fakeToken("svc") });
+    expect(ran.code).toBe(3);
+    expect(ran.stderr).not.toContain(fakeToken("svc"));
   });
 });
 
 describe("the machine's own socket", () => {
-  test("is found in a folder above, and no credential is sent over it", async () => {
-    mkdirSync(join(folder, "data"));
-    mkdirSync(join(folder, "a", "b"), { recursive: true });
-    const near = new FakeVault().on("GET /v1/whoami", problem("forbidden", 403));
-    const path = await near.listen(join(folder, "data", "sallyport.sock"));
-    chmodSync(path, 0o600);
-    expect((await sallyport("whoami", { env, folder: join(folder, "a", "b") })).code).toBe(4);
-    expect(near.seen[0]?.headers.authorization).toBeUndefined();
+  test("is found in a folder above, and nobody needs a credential there; not when others can open it", async () => {
+    const below = join(vault.folder, "a", "b");
+    mkdirSync(below, { recursive: true });
+    const me = () => sallyport("whoami --json", { env, folder: below });
+    expect(JSON.parse((await me()).out)).toMatchObject({ type: "machine" });
 
-    chmodSync(path, 0o666);
-    expect((await sallyport("whoami", { env, folder: join(folder, "a", "b") })).code).toBe(3);
-    expect(near.seen).toHaveLength(1);
-    await near.close();
+    const socket = join(vault.folder, "data", "sallyport.sock");
+    chmodSync(socket, 0o666);
+    const refused = await me();
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toContain("no vault runs in this folder");
+    chmodSync(socket, 0o600);
+    expect((await me()).code).toBe(0);
+  });
+
+  test("can be named, and a credential that is given counts for more", async () => {
+    const ran = await sallyport(`whoami --json --socket ${join(vault.folder, "data", "sallyport.sock")}`, {
+      env: { ...env, SALLYPORT_TOKEN: ci },
+    });
+    expect(JSON.parse(ran.out)).toMatchObject({ type: "service", name: "builds" });
   });
 });
 
 describe("--output", () => {
+  const owner = () => ({ ...env, SALLYPORT_NO_WARN: "1", SALLYPORT_TOKEN: vault.owner.token ?? "" });
+
   test("gets a credential that is shown once, with mode 0600 and nothing on stdout", async () => {
-    vault.on("POST /v1/users", {
-      status: 201,
-      body: { user: { login: "olaf" }, setUpToken: fakeToken("set"), expiresAt: SIGNED_IN.expiresAt },
-    });
     const path = join(folder, "out");
-    const ran = await sallyport(`user create olaf --address ${address} --output ${path}`, {
-      env: { ...env, SALLYPORT_TOKEN: fakeToken("svc") },
-    });
-    expect(ran.code).toBe(0);
-    expect(ran.out).toBe("");
-    expect(readFileSync(path, "utf8")).toBe(`${fakeToken("set")}\n`);
+    const ran = await sallyport(`user create olaf --address ${tap.url} --output ${path}`, { env: owner() });
+    expect([ran.code, ran.out]).toEqual([0, ""]);
+    const given = readFileSync(path, "utf8");
+    expect(given).toMatch(/^sp_set_\w+\n$/);
+    expect(ran.stderr).not.toContain(given.trim());
     expect(statSync(path).mode & 0o777).toBe(0o600);
+    const set = await sallyport(`login --set-up-file ${path} --address ${tap.url}`, { env, stdin: "olaf's pass word" });
+    expect(set.code).toBe(0);
   });
 
   test("that cannot be written is found out before anything is made", async () => {
-    const ran = await sallyport(`user create olaf --address ${address} --output ${folder}/no/such/out`, {
-      env: { ...env, SALLYPORT_TOKEN: fakeToken("svc") },
+    const ran = await sallyport(`user create ole --address ${tap.url} --output ${folder}/no/such/out`, {
+      env: owner(),
     });
     expect(ran.code).toBe(2);
-    expect(vault.seen).toEqual([]);
+    expect(tap.seen).toEqual([]);
+    expect(await vault.owner.code("user.get", { params: { user: "ole" } })).toBe("not_found");
   });
 });

@@ -56,7 +56,18 @@ class Collector extends Writable {
   }
 }
 
-/** A text that looks like a token of this kind. */
+/** An environment in which nothing of the person who runs the tests is found. */
+export function surroundings(folder: string, more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return {
+    HOME: folder,
+    XDG_CONFIG_HOME: `${folder}/config`,
+    SALLYPORT_NO_KEYRING: "1",
+    SALLYPORT_NO_WARN: "1",
+    ...more,
+  };
+}
+
+/** A text that looks like a token of this kind, and opens nothing. */
 export function fakeToken(kind: string, letter = "3"): string {
   return `sp_${kind}_0${letter.repeat(108)}`;
 }

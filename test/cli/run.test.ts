@@ -1,205 +1,209 @@
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FakeVault, problem } from "./fake-vault.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Client as CliClient } from "../../src/cli/client.ts";
+import { exchangeToken } from "../../src/cli/delivery.ts";
+import { keepLease } from "../../src/cli/lease-keeper.ts";
+import { connect } from "../../src/cli/transport.ts";
+import { PROGRAM, startVault } from "../harness.ts";
+import type { Client, TestVault } from "../harness.ts";
 import { fakeToken } from "./harness.ts";
+import { Folder, script } from "./process.ts";
+import { Tap } from "./tap.ts";
 
-let vault: FakeVault;
-let folder: string;
-let env: Record<string, string>;
+// What one person alone sees of `run` stands in person-alone.test.ts: here are tokens, runners, and a line that breaks.
 
-const LEASE = fakeToken("lease");
-const TOKEN = fakeToken("inj");
-const soon = (ms = 3_600_000) => new Date(Date.now() + ms).toISOString();
-const delivery = (variables: Record<string, string>, base64: Record<string, string> = {}) => ({
-  body: {
-    injectionId: "inj_1",
-    workload: "default/default",
-    environment: "dev",
-    manifestVersion: 1,
-    variables: {
-      ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, { value, encoding: "utf8" }])),
-      ...Object.fromEntries(Object.entries(base64).map(([name, value]) => [name, { value, encoding: "base64" }])),
-    },
-    lease: { token: LEASE, expiresAt: soon() },
-  },
-});
-const minted = (bound: boolean) => ({
-  status: 201,
-  body: {
-    items: [{ token: TOKEN, injectionId: "inj_1" }],
-    environment: "dev",
-    workload: "default/default",
-    manifestVersion: 1,
-    bound,
-    expiresAt: soon(),
-  },
-});
-const lease = { id: "lea_1", state: "ended", createdAt: soon(0), expiresAt: soon(), endedAt: null, exitCode: null };
+let vault: TestVault;
+let ci: Client;
+let tap: Tap;
+let folder: Folder;
+const DEV = { environment: "dev", namespace: "default" };
 const MINT = "POST /v1/namespaces/default/workloads/default/tokens";
+const EXCHANGE = "POST /v1/exchange";
+const END = "POST /v1/leases/self/end";
 
+beforeAll(async () => {
+  vault = await startVault();
+  ci = await vault.service("builds", "ci");
+  for (const [secret, value] of Object.entries({ DB_URL: "postgres://x", SHARED: "vault" }))
+    await vault.owner.do("secret.write", { params: { ...DEV, secret }, body: { value } });
+});
+afterAll(() => vault.close());
 beforeEach(async () => {
-  vault = new FakeVault()
-    .on(MINT, minted(false))
-    .on("POST /v1/exchange", delivery({ DB_URL: "postgres://x", SHARED: "vault" }))
-    .on("POST /v1/leases/self/end", { body: lease })
-    .on("POST /v1/leases/self/renew", { body: lease });
-  folder = mkdtempSync(join(tmpdir(), "sallyport-run-"));
-  env = { PATH: process.env.PATH ?? "", HOME: folder, SALLYPORT_ADDRESS: await vault.listen() };
+  tap = await Tap.before(vault.url);
+  folder = new Folder();
 });
 afterEach(async () => {
-  await vault.close();
-  rmSync(folder, { recursive: true });
+  await tap.close();
+  await folder.remove();
 });
 
-interface Launched {
-  readonly child: ChildProcess;
-  readonly ended: Promise<{ code: number | null; out: string; err: string }>;
-}
+const token = () => ({ SALLYPORT_TOKEN: ci.token ?? "" });
+const run = (argv: readonly string[], env: Record<string, string> = token()) =>
+  folder.run(["run", ...argv], { env: { SALLYPORT_ADDRESS: tap.url, SALLYPORT_NO_WARN: "0", ...env } });
+const mint = async (params = { namespace: "default", workload: "default" }, environment = "dev") =>
+  (await ci.do("token.mint", { params, body: { environment } })).items[0] ?? { token: "", injectionId: "" };
 
-function launch(
-  argv: readonly string[],
-  more: Record<string, string> = { SALLYPORT_TOKEN: fakeToken("svc") },
-): Launched {
-  const entry = join(import.meta.dirname, "entry.ts");
-  const child = spawn(process.execPath, ["--conditions=source", "--import", "tsx", entry, "run", ...argv], {
-    env: { ...env, ...more },
-  });
-  let [out, err] = ["", ""];
-  child.stdout.on("data", (part: Buffer) => (out += part.toString()));
-  child.stderr.on("data", (part: Buffer) => (err += part.toString()));
-  return { child, ended: new Promise((resolve) => child.on("close", (code) => resolve({ code, out, err }))) };
+/** A workload of its own, with these secrets, in dev. */
+async function workload(name: string, secrets: Record<string, Buffer>): Promise<void> {
+  const params = { namespace: "default", workload: name };
+  await vault.owner.do("workload.create", { params: { namespace: "default" }, body: { name } });
+  for (const [secret, value] of Object.entries(secrets))
+    await vault.owner.do("secret.write", {
+      params: { ...DEV, namespace: "default", secret },
+      body: { value: value.toString("base64"), encoding: "base64" },
+    });
+  const variables = Object.fromEntries(Object.keys(secrets).map((secret) => [secret, { secret }]));
+  await vault.owner.do("manifest.save", { params, body: { variables } });
+  await vault.owner.do("deployment.set", { params: { ...params, environment: "dev" }, body: {} });
 }
-const run = (argv: readonly string[], more?: Record<string, string>) => launch(argv, more).ended;
-const node = (code: string, ...args: string[]) => ["--", process.execPath, "-e", code, ...args];
-const asked = (path: string) => vault.seen.filter((seen) => seen.path === path);
 
 describe("sallyport run", () => {
   test("gives the child its variables, which win, and no credential of the vault", async () => {
-    const { code, out, err } = await run(node("console.log(JSON.stringify(process.env))"), {
-      SALLYPORT_TOKEN: fakeToken("svc"),
+    const { code, stdout, stderr } = await run(["--", ...script("console.log(JSON.stringify(process.env))")], {
+      ...token(),
       OTHER: "kept",
       SHARED: "own",
       MY_TOKEN: fakeToken("svc"),
       AUTH: `Bearer ${fakeToken("lease")}`,
     });
     expect(code).toBe(0);
-    const child = JSON.parse(out);
+    const child = JSON.parse(stdout) as Record<string, string>;
     expect(child).toMatchObject({ DB_URL: "postgres://x", SHARED: "vault", OTHER: "kept" });
     expect(Object.keys(child).filter((name) => name.startsWith("SALLYPORT_"))).toEqual([]);
     expect(child).not.toHaveProperty("MY_TOKEN");
     expect(child).not.toHaveProperty("AUTH");
-    expect(err).toContain("warning");
-    expect(err).not.toContain("sp_");
-  });
-
-  test("passes its arguments untouched, without a shell", async () => {
-    const args = ["--env", "x", "--", "$HOME", "a b", "", "'\"", "*", "--json", "--help"];
-    const { out } = await run(node("console.log(JSON.stringify(process.argv.slice(1)))", "--", ...args));
-    expect(JSON.parse(out)).toEqual(args);
+    expect(stderr).toContain("warning");
+    expect(stderr).not.toContain("sp_");
   });
 
   test("mints and exchanges as who is calling, with 128 bits of Idempotency-Key, and ends the lease with the exit code", async () => {
-    expect((await run(node("process.exit(7)"))).code).toBe(7);
-    expect(asked(MINT.slice(5))[0]?.headers.authorization).toBe(`Bearer ${fakeToken("svc")}`);
-    expect(asked("/v1/exchange")[0]?.headers.authorization).toBe(`Bearer ${TOKEN}`);
-    expect(asked("/v1/exchange")[0]?.headers["idempotency-key"]).toMatch(/^[0-9a-f]{32}$/);
-    expect(asked("/v1/leases/self/end")[0]?.body).toEqual({ exitCode: 7 });
-    expect(asked("/v1/leases/self/end")[0]?.headers.authorization).toBe(`Bearer ${LEASE}`);
+    expect((await run(["--", ...script("process.exit(7)")])).code).toBe(7);
+    expect(tap.seen.map(({ asked, status }) => [asked, status])).toEqual([
+      [MINT, 201],
+      [EXCHANGE, 200],
+      [END, 200],
+    ]);
+    const [minted, exchanged, ended] = tap.seen;
+    expect(minted?.headers.authorization).toBe(`Bearer ${ci.token ?? ""}`);
+    expect(exchanged?.headers.authorization).toMatch(/^Bearer sp_inj_/);
+    expect(exchanged?.headers["idempotency-key"]).toMatch(/^[0-9a-f]{32}$/);
+    expect(ended?.headers.authorization).toMatch(/^Bearer sp_lease_/);
+    expect(ended?.body).toEqual({ exitCode: 7 });
   });
 
-  test("with an injection token it only exchanges, without a warning", async () => {
-    const { code, err } = await run(["--", "true"], { SALLYPORT_TOKEN: TOKEN });
-    expect([code, err]).toEqual([0, ""]);
-    expect(asked(MINT.slice(5))).toEqual([]);
+  test("with an injection token it only exchanges, without a warning (R70)", async () => {
+    const { code, stderr } = await run(["--", "true"], { SALLYPORT_TOKEN: (await mint()).token });
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(tap.asked(MINT)).toEqual([]);
   });
 
-  test("repeats an exchange whose answer was lost, once, with the same key", async () => {
-    let times = 0;
-    vault.on("POST /v1/exchange", () => (++times === 1 ? "hang up" : delivery({})));
-    expect((await run(["--", "true"])).code).toBe(0);
-    const keys = asked("/v1/exchange").map(({ headers }) => headers["idempotency-key"]);
+  test("repeats an exchange whose answer was lost, once, with the same key; the record tells", async () => {
+    const { token: one, injectionId } = await mint();
+    tap.cut(EXCHANGE);
+    const ran = await run(["--", "sh", "-c", "echo $DB_URL"], { SALLYPORT_TOKEN: one });
+    expect(ran).toMatchObject({ code: 0, stdout: "postgres://x\n" });
+    const keys = tap.asked(EXCHANGE).map(({ headers }) => headers["idempotency-key"]);
     expect(keys).toHaveLength(2);
     expect(keys[0]).toBe(keys[1]);
+    const { items } = await vault.owner.do("audit.list", { query: { target: injectionId } });
+    expect(items.map(({ action }) => action)).toContain("exchange.repeated");
   });
 
   test("a lease that cannot be ended changes nothing", async () => {
-    vault.on("POST /v1/leases/self/end", "hang up");
-    expect((await run(node("process.exit(3)"))).code).toBe(3);
+    tap.cut(END);
+    expect((await run(["--", ...script("process.exit(3)")])).code).toBe(3);
   });
 
-  test.each<[string, string[], number]>([
-    ["a command that does not exist", ["--", "no-such-command-here"], 127],
-    ["a file that cannot be executed", ["--", "/etc/passwd"], 126],
-    ["a folder", ["--", "/tmp"], 126],
-  ])("%s ends with its code", async (_, argv, code) => {
-    expect((await run(argv)).code).toBe(code);
-    expect(asked("/v1/leases/self/end")[0]?.body).toEqual({ exitCode: code });
+  test("launches with a bound token and its runner's file, for who may not take delivery (R72)", async () => {
+    await vault.owner.do("grant.create", { body: { principal: "builds", role: "operator", environment: "prod" } });
+    const runner = await vault.service("runner-1", "runner");
+    await vault.owner.do("grant.create", {
+      body: { principal: "runner-1", role: "runner", environment: "prod", namespace: "default", workload: "default" },
+    });
+    await vault.owner.do("deployment.set", {
+      params: { namespace: "default", workload: "default", environment: "prod" },
+      body: {},
+    });
+    const refused = await run(["--env", "prod", "--", "true"]);
+    expect(refused.code).toBe(125);
+    expect(refused.stderr).toContain("--runner-file");
+    // The token that was minted for nothing does not lie about.
+    expect(tap.seen.map(({ asked, status }) => [asked.split("/").at(-1), status])).toEqual([
+      ["tokens", 201],
+      ["revoke", 200],
+    ]);
+
+    const file = join(folder.path, "runner");
+    writeFileSync(file, `${runner.token ?? ""}\n`, { mode: 0o600 });
+    expect((await run(["--env", "prod", "--runner-file", file, "--", "true"])).code).toBe(0);
+    chmodSync(file, 0o644);
+    expect((await run(["--env", "prod", "--runner-file", file, "--", "true"])).code).toBe(125);
   });
 
-  test("ends with 128+N when a signal ended the child", async () => {
-    expect((await run(node("process.kill(process.pid, 'SIGKILL')"))).code).toBe(137);
+  test("its lease is renewed while the child runs, and a vault that is away does not end it", async () => {
+    const transport = await connect({ kind: "url", url: new URL(tap.url) });
+    const client = new CliClient(transport, () => Promise.resolve(null), "1.2.3");
+    const { lease } = await exchangeToken(client, (await mint()).token, null);
+    const warnings: string[] = [];
+    const keeper = keepLease(client, { ...lease, lastsMs: 10 }, (text) => void warnings.push(text));
+    await expect.poll(() => tap.asked("POST /v1/leases/self/renew")[0]?.status, { timeout: 5_000 }).toBe(200);
+    await keeper.end(0);
+    client.close();
+    expect(tap.asked(END)[0]?.status).toBe(200);
+    expect(warnings).toEqual([]);
   });
-
-  test.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"] as const)(
-    "passes %s on, once",
-    async (signal) => {
-      const { child, ended } = launch(
-        node(
-          `let n = 0; process.on("${signal}", () => { n += 1; setTimeout(() => process.exit(40 + n), 200); }); console.log("ready"); setInterval(() => {}, 1000);`,
-        ),
-      );
-      child.stdout?.once("data", () => child.kill(signal));
-      expect((await ended).code).toBe(41);
-    },
-  );
 });
 
 describe("sallyport run starts nothing, and ends with 125, when", () => {
-  const marker = () => join(folder, "started");
-  const touch = () => node(`require("fs").writeFileSync(${JSON.stringify(marker())}, "")`);
-  const expectNothing = async (argv: readonly string[], more?: Record<string, string>) => {
-    const ended = await run(argv, more);
+  const started = () => join(folder.path, "started");
+  const expectNothing = async (argv: readonly string[], env?: Record<string, string>) => {
+    const ended = await run([...argv, "--", "touch", started()], env);
     expect(ended.code).toBe(125);
-    expect(() => writeFileSync(marker(), "", { flag: "wx" })).not.toThrow();
+    expect(existsSync(started())).toBe(false);
     return ended;
   };
 
-  test("the vault refuses", async () => {
-    vault.on(
-      "POST /v1/exchange",
-      problem("launch_refused", 422, { variables: [{ variable: "DB_URL", reason: "no such secret" }] }),
-    );
-    expect((await expectNothing(touch())).err).toContain("DB_URL: no such secret");
+  test("the vault refuses: no such workload, not deployed there, nothing to exchange", async () => {
+    expect((await expectNothing(["--workload", "nothing"])).stderr).toContain("no such thing");
+    expect((await expectNothing([], { SALLYPORT_TOKEN: fakeToken("inj") })).stderr).toContain("unknown");
+    expect((await expectNothing([], { SALLYPORT_TOKEN: fakeToken("svc") })).stderr).toContain("No valid credential");
   });
 
-  test("the vault is away", async () => {
-    await expectNothing(touch(), { SALLYPORT_TOKEN: fakeToken("svc"), SALLYPORT_ADDRESS: "http://127.0.0.1:1" });
+  test("a required secret went away after the deployment; it is named (R65)", async () => {
+    await workload("needy", { NEEDED: Buffer.from("v") });
+    await vault.owner.do("secret.delete", { params: { ...DEV, secret: "NEEDED" } });
+    expect((await expectNothing(["--workload", "needy"])).stderr).toContain("NEEDED");
   });
 
-  test("nobody is signed in", async () => {
-    await expectNothing(touch(), {});
+  test("the answer of the exchange was lost twice", async () => {
+    tap.cut(EXCHANGE, 2);
+    await expectNothing([]);
+    expect(tap.asked(EXCHANGE)).toHaveLength(2);
+  });
+
+  test("the vault is away, or nobody is signed in", async () => {
+    await expectNothing([], { ...token(), SALLYPORT_ADDRESS: "http://127.0.0.1:1" });
+    expect((await expectNothing([], {})).stderr).toContain("sallyport login");
+    expect(tap.seen).toEqual([]);
   });
 
   test("a value cannot stand in an environment; it is named, not shown, and the lease is ended", async () => {
-    vault.on("POST /v1/exchange", delivery({ A: "a\0b" }, { B: "/////w==" }));
-    const { err } = await expectNothing(touch());
-    expect(err).toMatch(/ {2}A: .*\n {2}B: /);
-    expect(asked("/v1/leases/self/end")[0]?.body).toEqual({ exitCode: 125 });
-  });
-
-  test("the token is bound and no runner's credential is there; the token is revoked", async () => {
-    vault.on(MINT, minted(true)).on("POST /v1/injections/inj_1/revoke", { body: {} });
-    expect((await expectNothing(touch())).err).toContain("--runner-file");
-    expect(asked("/v1/injections/inj_1/revoke")).toHaveLength(1);
-    expect(asked("/v1/exchange")).toEqual([]);
+    await workload("binary", { NUL: Buffer.from("a\0b-shown"), BYTES: Buffer.from([0xff, 0xfe, 0xff]) });
+    const { stderr } = await expectNothing(["--workload", "binary"]);
+    expect(stderr).toMatch(/ {2}NUL: .*/);
+    expect(stderr).toMatch(/ {2}BYTES: .*/);
+    expect(stderr).not.toContain("b-shown");
+    expect(tap.asked(END)[0]).toMatchObject({ status: 200, body: { exitCode: 125 } });
   });
 
   test("an injection token and a workload are both given", async () => {
-    await expectNothing(["--workload", "etl", ...touch()], { SALLYPORT_TOKEN: TOKEN });
-    expect(vault.seen).toEqual([]);
+    await expectNothing(["--workload", "etl"], { SALLYPORT_TOKEN: fakeToken("inj") });
+    expect(tap.seen).toEqual([]);
+  });
+
+  test("no command is given", async () => {
+    expect((await run([])).code).toBe(125);
+    expect((await folder.start([process.execPath, PROGRAM, "run", "--nonsense", "--", "true"]).ended).code).toBe(125);
   });
 });

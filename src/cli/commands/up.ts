@@ -1,3 +1,4 @@
+import { VaultError, isVaultError } from "#base";
 import type { Command } from "../command.ts";
 
 /** Settings of the server: option, variable and default in one row. */
@@ -68,7 +69,7 @@ export const up: Command = {
       const set = cli.env[variable];
       return given.text(flags.replace(/^--([a-z-]+) .*/, "$1")) ?? (set === undefined || set === "" ? otherwise : set);
     };
-    return cli.doors.up({
+    const flags = {
       data: read(SETTINGS.data),
       keys: read(SETTINGS.keys),
       listen: read(SETTINGS.listen),
@@ -78,6 +79,23 @@ export const up: Command = {
       insecurePlainHttp: given.flag("insecure-plain-http")
         ? "true"
         : (cli.env.SALLYPORT_INSECURE_PLAIN_HTTP ?? "false"),
+    };
+    return cli.doors.up(flags).catch((error: unknown) => {
+      throw inWordsOfTheHelp(error);
     });
   },
 };
+
+/** Settings that are wrong, named by option and variable, as they were said. */
+function inWordsOfTheHelp(error: unknown): unknown {
+  if (!isVaultError(error, "config_invalid")) return error;
+  const faults = (error.detail.faults ?? []).map(({ field, message }) => ({ field: spoken(field), message }));
+  return new VaultError(error.code, error.message, { detail: { ...error.detail, faults }, cause: error });
+}
+
+function spoken(setting: string): string {
+  const row = Object.entries(SETTINGS).find(([name]) => name === setting)?.[1];
+  if (row !== undefined) return `${row.flags.replace(/ .*/, "")} (${row.variable})`;
+  const variable = `SALLYPORT_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  return setting === "insecurePlainHttp" ? `--insecure-plain-http (${variable})` : variable;
+}

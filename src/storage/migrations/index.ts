@@ -9,23 +9,18 @@ const STEPS: Readonly<Record<string, (db: Kysely<unknown>, kind: Engine["kind"])
   "0001-first": first,
 };
 
-/**
- * Brings a database to this version's schema.
- *
- * @param done names of migrations the database has already seen, or `null` for an empty one.
- * @throws {VaultError} `schema_unknown` when it has seen one that this version does not know.
- */
-export async function migrate(
-  db: Kysely<unknown>,
-  kind: Engine["kind"],
-  done: readonly string[] | null,
-): Promise<void> {
-  const unknown = (done ?? []).filter((name) => !(name in STEPS));
-  if (unknown.length > 0)
-    throw new VaultError(
-      "schema_unknown",
-      `The database knows ${unknown.join(", ")}, which this version does not: a newer version wrote it.`,
-    );
+/** Throws `schema_unknown` when a database has seen a migration that this version does not know. */
+export function checkKnown(done: readonly string[]): void {
+  const unknown = done.filter((name) => !Object.hasOwn(STEPS, name));
+  if (unknown.length === 0) return;
+  throw new VaultError(
+    "schema_unknown",
+    `The database knows ${unknown.join(", ")}, which this version does not: a newer version wrote it.`,
+  );
+}
+
+/** Brings a database, which has been checked, to this version's schema. The engine sees to it that it is all or nothing. */
+export async function migrate(db: Kysely<unknown>, kind: Engine["kind"]): Promise<void> {
   const migrations: Record<string, Migration> = Object.fromEntries(
     Object.entries(STEPS).map(([name, up]) => [name, { up: (on: Kysely<unknown>) => up(on, kind) }]),
   );

@@ -1,5 +1,5 @@
 import type { Clock, Id } from "#base";
-import { VaultError, idToBytes } from "#base";
+import { VaultError, idToBytes, isVaultError } from "#base";
 import { encodeRow, snake } from "../table.ts";
 import { TABLES } from "../tables.ts";
 import { MissedExpectation } from "../engine.ts";
@@ -23,7 +23,7 @@ export class Committer {
   readonly #statements: Statements;
   readonly #scribe: Scribe;
   readonly #clock: Clock;
-  #heads = new Map<Id<"org">, ChainHead>();
+  readonly #heads = new Map<Id<"org">, ChainHead>();
   #lastTime: number;
 
   constructor(db: Connection, scribe: Scribe, clock: Clock) {
@@ -44,7 +44,8 @@ export class Committer {
    * @throws {VaultError} `store_unavailable` when nothing was committed; `outcome_unknown` when COMMIT itself failed.
    */
   run(jobs: readonly Job[]): JobResult[] {
-    const heads = new Map(this.#heads);
+    /** The ends of the chains that this batch has made longer. They count once it is committed. */
+    const heads = new Map<Id<"org">, ChainHead>();
     const results: JobResult[] = [];
     const now = this.now();
     try {
@@ -57,37 +58,43 @@ export class Committer {
     try {
       this.#db.exec("COMMIT");
     } catch (error) {
-      throw new VaultError("outcome_unknown", undefined, { cause: error });
+      this.#abandon();
+      // A commit counts from its last page on, and that is the one that found no room: nothing was done. After any other
+      // failure (a sync that failed, say) the pages may be on the disk or not.
+      const code = codeOf(error) === "SQLITE_FULL" ? "store_unavailable" : "outcome_unknown";
+      throw new VaultError(code, undefined, { cause: error });
     }
-    this.#heads = heads;
+    for (const [chain, head] of heads) this.#heads.set(chain, head);
     this.#lastTime = now.getTime();
     return results;
   }
 
   #one(job: Job, heads: Map<Id<"org">, ChainHead>, now: Date): JobResult {
-    // One write cannot leave half a job behind; more than one is undone by a savepoint.
-    const guarded = job.statements.filter((statement) => statement.kind === "write").length > 1;
+    // Without a write there is nothing to undo but the event, which is written last.
+    const guarded = job.statements.some((statement) => statement.kind === "write");
     if (guarded) this.#statements.run("SAVEPOINT job", []);
     try {
       for (const statement of job.statements) this.#step(statement);
+      const seq = job.event === null ? 0 : this.#tell(job.event, heads, now);
+      if (guarded) this.#statements.run("RELEASE job", []);
+      return { committed: { seq, at: now } };
     } catch (error) {
-      if (!(error instanceof MissedExpectation)) throw error;
+      if (!isOwnFault(error)) throw error;
       if (guarded) {
         this.#statements.run("ROLLBACK TO job", []);
         this.#statements.run("RELEASE job", []);
       }
-      return { error };
+      return { error: isVaultError(error) ? error : new VaultError("internal", undefined, { cause: error }) };
     }
-    let seq = 0;
-    if (job.event !== null) {
-      const head = heads.get(job.event.chain) ?? this.#head(job.event.chain);
-      const row = this.#scribe.write(job.event.entry, head, now);
-      this.#append(job.event.chain, row);
-      heads.set(job.event.chain, { slot: SLOT, seq: row.seq, hash: row.hash });
-      seq = row.seq;
-    }
-    if (guarded) this.#statements.run("RELEASE job", []);
-    return { committed: { seq, at: now } };
+  }
+
+  /** Appends the job's event. Its sequence. */
+  #tell({ chain, entry }: NonNullable<Job["event"]>, heads: Map<Id<"org">, ChainHead>, now: Date): number {
+    const head = heads.get(chain) ?? this.#heads.get(chain) ?? this.#head(chain);
+    const row = this.#scribe.write(entry, head, now);
+    this.#append(chain, row);
+    heads.set(chain, { slot: SLOT, seq: row.seq, hash: row.hash });
+    return row.seq;
   }
 
   #step(statement: Statement): void {
@@ -96,8 +103,10 @@ export class Committer {
     try {
       met = kind === "count" ? Number(this.#statements.pluck(sql, values)) : this.#statements.run(sql, values);
     } catch (error) {
-      // The name or key is taken, or what it points to is gone: an answer, not a fault.
-      if (codeOf(error).startsWith("SQLITE_CONSTRAINT")) throw new MissedExpectation(label, otherwise);
+      const code = codeOf(error);
+      if (TAKEN_OR_GONE.has(code)) throw new MissedExpectation(label, otherwise);
+      // A value that its column does not take: somebody above has a fault, and trying again would not help.
+      if (code.startsWith("SQLITE_CONSTRAINT")) throw new VaultError("internal", undefined, { cause: error });
       throw error;
     }
     if (rows >= 0 && met !== rows) throw new MissedExpectation(label, otherwise);
@@ -128,6 +137,24 @@ export class Committer {
     }
   }
 }
+
+/**
+ * Whether the job itself is at fault, so that it fails alone: an expectation missed, or a value or statement that nothing
+ * could have written. Any other failure is the store's, and all of the batch's.
+ */
+function isOwnFault(error: unknown): boolean {
+  const code = codeOf(error);
+  return error instanceof MissedExpectation || !code.startsWith("SQLITE_") || OF_THE_JOB.has(code);
+}
+
+/** The name or key is taken, or what it points to is gone: answers, not faults. */
+const TAKEN_OR_GONE: ReadonlySet<string> = new Set([
+  "SQLITE_CONSTRAINT_UNIQUE",
+  "SQLITE_CONSTRAINT_PRIMARYKEY",
+  "SQLITE_CONSTRAINT_FOREIGNKEY",
+]);
+
+const OF_THE_JOB: ReadonlySet<string> = new Set(["SQLITE_ERROR", "SQLITE_TOOBIG", "SQLITE_RANGE", "SQLITE_MISMATCH"]);
 
 /** The time of the newest event of any chain, by each chain's own index. */
 function lastTime(db: Connection): number {

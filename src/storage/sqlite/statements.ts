@@ -3,6 +3,8 @@ import type { Raw } from "../column.ts";
 import type { Connection } from "./open.ts";
 
 const MOST = 1_000;
+/** A list of thousands makes a text that is not asked again, and not worth its memory. */
+const LONGEST_TEXT = 16_384;
 
 /** Prepared statements of one connection, found again by their text. */
 export class Statements {
@@ -35,9 +37,10 @@ export class Statements {
   #find(sql: string): Database.Statement<Raw[], Record<string, Raw>> {
     const known = this.#prepared.get(sql);
     if (known !== undefined) return known;
+    const statement = this.#db.prepare<Raw[], Record<string, Raw>>(sql);
+    if (sql.length > LONGEST_TEXT) return statement;
     // Shapes are few; lists of scopes make some more. When there are too many, begin anew rather than keep a ledger of use.
     if (this.#prepared.size >= MOST) this.#prepared.clear();
-    const statement = this.#db.prepare<Raw[], Record<string, Raw>>(sql);
     this.#prepared.set(sql, statement);
     return statement;
   }

@@ -1,0 +1,8 @@
+import { crash } from "./crash.ts";
+import { drain } from "./drain.ts";
+import type { Drill } from "./drill.ts";
+import { once } from "./once.ts";
+import { swap } from "./swap.ts";
+
+/** Every drill there is. */
+export const DRILLS: readonly Drill[] = [once, crash, swap, drain];

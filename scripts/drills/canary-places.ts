@@ -1,0 +1,110 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { findIn } from "./canary-forms.ts";
+import type { Canary } from "./canary-forms.ts";
+
+/** What was printed or answered where no secret may stand, until it is searched. */
+export class Heard {
+  readonly #all: { readonly where: string; readonly bytes: Buffer; readonly allowed: ReadonlySet<string> }[] = [];
+
+  /** @param allowed names of canaries that may stand here. */
+  add(where: string, text: string, allowed: readonly string[] = []): void {
+    this.#all.push({ where, bytes: Buffer.from(text), allowed: new Set(allowed) });
+  }
+
+  get length(): number {
+    return this.#all.length;
+  }
+
+  search(canaries: readonly Canary[]): string[] {
+    return this.#all.flatMap(({ where, bytes, allowed }) =>
+      findIn(
+        bytes,
+        canaries.filter((canary) => !allowed.has(canary.name)),
+      ).map((found) => `${found} in ${where}`),
+    );
+  }
+}
+
+/** Every file below a folder, byte by byte. */
+export function searchFolder(folder: string, canaries: readonly Canary[], except: readonly string[] = []): string[] {
+  return filesIn(folder)
+    .filter((file) => !except.some((name) => file.endsWith(name)))
+    .flatMap((file) => findIn(readFileSync(file), canaries).map((found) => `${found} in ${file.slice(folder.length + 1)}`));
+}
+
+/** Every cell of every table, as SQLite reads it. */
+export function searchTables(file: string, canaries: readonly Canary[]): string[] {
+  const db = new Database(file, { readonly: true });
+  try {
+    const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all() as string[];
+    return tables.flatMap((table) => {
+      const found = new Set<string>();
+      for (const row of db.prepare(`SELECT * FROM "${table}"`).iterate() as Iterable<Record<string, unknown>>) {
+        for (const [column, cell] of Object.entries(row)) {
+          const bytes = Buffer.isBuffer(cell) ? cell : Buffer.from(String(cell));
+          for (const one of findIn(bytes, canaries)) found.add(`${one} in ${table}.${column}`);
+        }
+      }
+      return [...found];
+    });
+  } finally {
+    db.close();
+  }
+}
+
+/** Looks at the arguments and titles of all processes, again and again, where the system shows them. */
+export class ProcessWatch {
+  readonly #canaries: () => readonly Canary[];
+  readonly #found = new Set<string>();
+  readonly #timer: NodeJS.Timeout;
+  looks = 0;
+
+  constructor(canaries: () => readonly Canary[], everyMs = 15) {
+    this.#canaries = canaries;
+    this.#timer = setInterval(() => {
+      this.#look();
+    }, everyMs);
+  }
+
+  stop(): string[] {
+    clearInterval(this.#timer);
+    return [...this.#found];
+  }
+
+  #look(): void {
+    this.looks += 1;
+    for (const pid of directory("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid))) {
+      for (const name of ["cmdline", "comm"]) {
+        const bytes = contentOf(`/proc/${pid}/${name}`);
+        if (bytes.length === 0) continue;
+        for (const found of findIn(bytes, this.#canaries())) this.#found.add(`${found} in the ${name} of a process`);
+      }
+    }
+  }
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? filesIn(path) : entry.isFile() ? [path] : [];
+  });
+}
+
+function directory(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** A process may end between the look at the list and the look at it. */
+function contentOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}

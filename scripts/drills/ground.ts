@@ -1,0 +1,96 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client, PASSWORD, ownerSetUp, startServer } from "../../test/harness.ts";
+import type { Ran, ServerProcess } from "../../test/harness.ts";
+
+/** Where a drill takes place: a real server process on a folder of its own, with its owner signed in. */
+export class Ground {
+  readonly folder: string;
+  #server: ServerProcess;
+  #ownerToken = "";
+  #printed = "";
+
+  private constructor(folder: string, server: ServerProcess) {
+    this.folder = folder;
+    this.#server = server;
+  }
+
+  static async start(): Promise<Ground> {
+    const folder = await mkdtemp(join(tmpdir(), "sallyport-drill-"));
+    try {
+      const ground = new Ground(folder, await startServer(folder));
+      const setUp = ground.client(await ownerSetUp(folder));
+      ground.#ownerToken = (await setUp.do("set-up.complete", { body: { password: PASSWORD } })).token;
+      return ground;
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  get url(): string {
+    return this.#server.url;
+  }
+
+  get owner(): Client {
+    return this.client(this.#ownerToken);
+  }
+
+  get ownerToken(): string {
+    return this.#ownerToken;
+  }
+
+  /** Everything its servers printed, the present one's as well. */
+  get printed(): string {
+    return this.#printed + this.#server.output();
+  }
+
+  client(token: string | null): Client {
+    return new Client(this.#server.url, token);
+  }
+
+  /** Sends the signal and waits for the end. */
+  async stop(signal: NodeJS.Signals): Promise<Ran> {
+    this.#server.kill(signal);
+    return this.#server.ended;
+  }
+
+  /** The same folder again. Throws what the server says when it does not start. */
+  async again(): Promise<void> {
+    this.#printed += this.#server.output();
+    this.#server = await startServer(this.folder);
+  }
+
+  async close(): Promise<void> {
+    await this.stop("SIGKILL");
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** A workload of `default` in prod with one secret, deployed. */
+  async workload(name: string, secret: string): Promise<void> {
+    const params = { namespace: "default", workload: name };
+    await this.owner.do("workload.create", { params: { namespace: "default" }, body: { name } });
+    await this.owner.do("manifest.save", { params, body: { variables: { VALUE: { secret } } } });
+    await this.owner.do("deployment.set", { params: { ...params, environment: "prod" }, body: {} });
+  }
+
+  async write(secret: string, value: string): Promise<void> {
+    const params = { environment: "prod", namespace: "default", secret };
+    await this.owner.do("secret.write", { params, body: { value } });
+  }
+
+  async mint(workload: string, count: number): Promise<string[]> {
+    const minted = await this.owner.do("token.mint", {
+      params: { namespace: "default", workload },
+      body: { environment: "prod", ttlSeconds: 900, count },
+    });
+    return minted.items.map((item) => item.token);
+  }
+
+  /** What the audit log says of itself; `null` when it is intact. */
+  async auditFault(): Promise<string | null> {
+    const { intact, faults } = await this.owner.do("audit.verify");
+    return intact ? null : `the audit log is not intact: ${JSON.stringify(faults.slice(0, 3))}`;
+  }
+}

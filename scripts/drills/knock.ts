@@ -1,0 +1,82 @@
+import { Agent, request } from "node:http";
+
+/** What came back, or `null` for a connection that ended without a whole answer. */
+export interface Knocked {
+  readonly status: number;
+  readonly requestId: string;
+  readonly body: Record<string, unknown>;
+}
+
+const TIMEOUT_MS = 20_000;
+
+/** Asks a vault on loopback over connections that are kept. Everything a drill's load does goes through here. */
+export class Knocker {
+  readonly #url: URL;
+  readonly #agent: Agent;
+
+  constructor(url: string, connections = 32) {
+    this.#url = new URL(url);
+    if (this.#url.hostname !== "127.0.0.1") throw new TypeError("drills stay on this machine");
+    this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
+  }
+
+  /** Waits and asks again where the vault says that it has too much to do. */
+  async ask(method: string, path: string, token: string, body?: unknown): Promise<Knocked | null> {
+    for (let tries = 0; ; tries += 1) {
+      const answer = await this.#once(method, path, token, body);
+      const busy = answer?.status === 429 || (answer?.status === 503 && answer.body.code === "overloaded");
+      if (!busy || tries >= 200) return answer;
+      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 100));
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #once(method: string, path: string, token: string, body: unknown): Promise<Knocked | null> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    return new Promise((resolve) => {
+      const sent = request(
+        {
+          agent: this.#agent,
+          host: this.#url.hostname,
+          port: this.#url.port,
+          method,
+          path,
+          timeout: TIMEOUT_MS,
+          headers: {
+            authorization: `Bearer ${token}`,
+            ...(text === undefined
+              ? {}
+              : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+          },
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on("data", (chunk: Buffer) => chunks.push(chunk));
+          response.on("error", () => {
+            resolve(null);
+          });
+          response.on("close", () => {
+            if (!response.complete) resolve(null);
+          });
+          response.on("end", () => {
+            const read = Buffer.concat(chunks).toString();
+            const isJson = (response.headers["content-type"] ?? "").includes("json");
+            resolve({
+              status: response.statusCode ?? 0,
+              requestId: String(response.headers["x-request-id"]),
+              body: isJson && read !== "" ? (JSON.parse(read) as Record<string, unknown>) : {},
+            });
+          });
+        },
+      );
+      sent.on("timeout", () => sent.destroy());
+      sent.on("error", () => {
+        resolve(null);
+      });
+      sent.end(text);
+    });
+  }
+}

@@ -1,0 +1,58 @@
+import { provedRows } from "#storage";
+import type { ProvedRow, Reader } from "#storage";
+import type { PublicPart } from "./event.ts";
+import type { Fault } from "./verdict.ts";
+
+/** The newest event about a row. */
+interface Said {
+  readonly event: string;
+  readonly seq: number;
+  readonly gone: boolean;
+}
+
+/**
+ * What the events of one chain say of the org's proved rows, to be held against the rows themselves: an old row that was put
+ * back proves itself, but the newest event about it is another than the one it names.
+ *
+ * Holds one entry a row, about 200 bytes.
+ */
+export class RowLedger {
+  readonly #said = new Map<string, Map<string, Said>>();
+
+  /** Takes the next event of the chain. */
+  take(part: PublicPart): void {
+    for (const [table, row, digest] of part.rows) {
+      const rows = this.#said.get(table) ?? new Map<string, Said>();
+      this.#said.set(table, rows);
+      rows.set(row, { event: part.id, seq: part.seq, gone: digest === null });
+    }
+  }
+
+  /** Where the rows are not as the events say. What changes meanwhile may be among it: see {@link changedSince}. */
+  async hold(reader: Reader): Promise<readonly (Fault & { readonly table: string; readonly row: string })[]> {
+    const faults: (Fault & { table: string; row: string })[] = [];
+    for (const [table, rows] of this.#said) {
+      for await (const [row, stands] of provedRows(reader, table, [...rows.keys()])) {
+        const said = rows.get(row);
+        const what = said === undefined ? null : faultOf(said, stands);
+        if (what !== null) faults.push({ table, row, where: `row ${row} of ${table}`, what });
+      }
+    }
+    return faults;
+  }
+
+  /** Whether an event after `seq` is about the row. */
+  changedSince(seq: number, table: string, row: string): boolean {
+    return (this.#said.get(table)?.get(row)?.seq ?? 0) > seq;
+  }
+}
+
+function faultOf({ event, seq, gone }: Said, stands: ProvedRow | null): string | null {
+  if (stands === null) return `event ${String(seq)} names it, and there can be no such row`;
+  if (stands === "unproved") return "does not prove itself: it was changed behind the vault's back";
+  if (stands === "gone") return gone ? null : `is gone, and no event says so: the last is event ${String(seq)}`;
+  if (gone) return `is there, and event ${String(seq)} says that it is gone`;
+  return stands.changedBy === event
+    ? null
+    : `is not as event ${String(seq)} left it: another state of the row was put back`;
+}

@@ -1,0 +1,428 @@
+import { randomInt } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { idToBytes } from "#base";
+import { verifyChain } from "#audit";
+import type { Fault } from "#audit";
+import { Chain } from "./chain.ts";
+
+/** How many random places each kind of change is tried at. */
+const N = 6;
+
+describe("verification of a chain", () => {
+  let chain: Chain;
+  let size: number;
+  const signedSizes: number[] = [];
+
+  beforeAll(async () => {
+    chain = await Chain.make();
+    await chain.checkpoints.start();
+    for (let at = 0; at < 3; at += 1) {
+      await chain.grow(12);
+      await chain.checkpoints.run();
+    }
+    await chain.grow(5, chain.world.other);
+    await chain.checkpoints.run();
+    const verdict = await chain.verify();
+    size = verdict.events;
+    const kept = await chain.checkpoints.kept(chain.world.org);
+    signedSizes.push(...kept.notes.map((note) => note.size));
+  });
+  afterAll(async () => {
+    await chain.checkpoints.stop();
+    await chain.close();
+  });
+
+  const places = (from: number, to: number): number[] => Array.from({ length: N }, () => randomInt(from, to + 1));
+  /** Does it at N places, each on the chain as it was, and hands over what verification says. */
+  const everywhere = async (
+    from: number,
+    to: number,
+    change: (seq: number) => void,
+    check: (seq: number, faults: readonly Fault[]) => void,
+  ): Promise<void> => {
+    for (const seq of places(from, to)) {
+      await chain.during(async () => {
+        change(seq);
+        const { intact, faults } = await chain.verify();
+        expect([seq, intact]).toEqual([seq, false]);
+        check(seq, faults);
+      });
+    }
+    expect(await chain.verify()).toMatchObject({ intact: true, events: size, faults: [] });
+  };
+  const at = (seq: number, what: string): unknown => expect.arrayContaining([{ where: `event ${String(seq)}`, what }]);
+
+  it("finds nothing in a chain that was left alone, of an org or of the instance", async () => {
+    expect(await chain.verify()).toEqual({
+      intact: true,
+      events: size,
+      checkpoints: signedSizes.length * 2,
+      faults: [],
+    });
+    expect(await chain.verify(chain.world.other)).toMatchObject({ intact: true, faults: [] });
+    expect(signedSizes.at(-1)).toBe(size);
+  });
+
+  it(`finds an edited public part, at ${String(N)} places`, async () => {
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        chain.set(seq, { public: chain.event(seq).public.replace('"result":"', '"result":"x') });
+      },
+      (seq, faults) => {
+        expect(faults).toEqual(at(seq, "its hash is not of its content"));
+        expect(faults).toEqual(at(seq, "its column result is not what the event says"));
+      },
+    );
+  });
+
+  it(`finds an edited or missing private part, at ${String(N)} places each`, async () => {
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        chain.set(seq, { private: (chain.event(seq).private ?? "").replace("null", '"x"') });
+      },
+      (seq, faults) =>
+        expect(faults).toEqual([
+          { where: `event ${String(seq)}`, what: "its private part is not the one that was hashed" },
+        ]),
+    );
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        chain.set(seq, { salt: Buffer.alloc(32, 1) });
+      },
+      (seq, faults) => expect(faults).toEqual(at(seq, "its private part is not the one that was hashed")),
+    );
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        chain.set(seq, { private: null, salt: null });
+      },
+      (seq, faults) => expect(faults).toEqual([{ where: `event ${String(seq)}`, what: "its private part is missing" }]),
+    );
+  });
+
+  it.each(["private_hash", "previous_hash", "hash"])(`finds a changed %s, at ${String(N)} places`, async (column) => {
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        const value = Buffer.from(chain.event(seq)[column] as Buffer);
+        value[randomInt(32)]! ^= 1 << randomInt(8);
+        chain.set(seq, { [column]: value });
+      },
+      (seq, faults) => expect(faults).toEqual(at(seq, "its hash is not of its content")),
+    );
+  });
+
+  it.each([
+    ["action", "action", "secret.reveal"],
+    ["result", "result", "failed"],
+    ["actor_id", "actorId", "prn_somebody"],
+    ["target_id", "targetId", null],
+    ["environment_id", "environmentId", Buffer.alloc(16, 1)],
+    ["namespace_id", "namespaceId", Buffer.alloc(16, 1)],
+    ["workload_id", "workloadId", Buffer.alloc(16, 1)],
+    ["id", "id", Buffer.alloc(16, 1)],
+  ])(`finds a changed column %s, at ${String(N)} places`, async (column, name, value) => {
+    await everywhere(
+      3,
+      size,
+      (seq) => {
+        chain.set(seq, { [column]: value });
+      },
+      (seq, faults) => expect(faults).toEqual(at(seq, `its column ${name} is not what the event says`)),
+    );
+  });
+
+  it(`finds a changed time, at ${String(N)} places, and one before the event before it`, async () => {
+    await everywhere(
+      2,
+      size,
+      (seq) => {
+        chain.set(seq, { time: Number(chain.event(seq).time) - 86_400_000 });
+      },
+      (seq, faults) => {
+        expect(faults).toEqual(at(seq, "its column time is not what the event says"));
+        expect(faults).toEqual(at(seq, "is older than the event before it"));
+      },
+    );
+  });
+
+  it(`finds an event deleted in the middle, and where, at ${String(N)} places`, async () => {
+    await everywhere(
+      1,
+      size - 1,
+      (seq) => {
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq = ?", chain.org, seq);
+      },
+      (seq, faults) => {
+        expect(faults).toEqual(at(seq + 1, "the 1 events before it are missing"));
+        expect(faults).toEqual(at(seq + 1, "does not follow from the event before it"));
+      },
+    );
+  });
+
+  it(`finds an event deleted with all later ones renumbered and hashed anew, by the next checkpoint, at ${String(N)} places`, async () => {
+    await everywhere(
+      1,
+      size - 1,
+      (seq) => {
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq = ?", chain.org, seq);
+        for (let next = seq + 1; next <= size; next += 1) {
+          const text = chain.event(next).public.replace(`"seq":${String(next)}`, `"seq":${String(next - 1)}`);
+          chain.set(next, { seq: next - 1, public: text });
+        }
+        chain.rehash(seq);
+      },
+      (seq, faults) => {
+        const next = signedSizes.filter((one) => one >= seq && one < size);
+        for (const one of next)
+          expect(faults).toContainEqual({
+            where: `checkpoint of ${String(one)} events`,
+            what: "the events are not those that were signed",
+          });
+        expect(faults).toContainEqual({
+          where: `checkpoint of ${String(size)} events`,
+          what: `only ${String(size - 1)} events are left`,
+        });
+      },
+    );
+  });
+
+  it(`finds a tail that was cut off, by the checkpoints that cover it, at ${String(N)} places`, async () => {
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq >= ?", chain.org, seq);
+      },
+      (seq, faults) => {
+        for (const one of signedSizes.filter((signed) => signed >= seq))
+          expect(faults).toContainEqual({
+            where: `checkpoint of ${String(one)} events`,
+            what: `only ${String(seq - 1)} events are left`,
+          });
+      },
+    );
+  });
+
+  it("finds a tail that was cut off together with its checkpoints in the database, by those in the file", async () => {
+    await everywhere(
+      2,
+      size,
+      (seq) => {
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq >= ?", chain.org, seq);
+        chain.run("DELETE FROM audit_checkpoints WHERE org_id = ? AND size >= ?", chain.org, seq);
+      },
+      (seq, faults) =>
+        expect(faults).toContainEqual({
+          where: `checkpoint of ${String(size)} events`,
+          what: `only ${String(seq - 1)} events are left`,
+        }),
+    );
+  });
+
+  it(`finds two events in another order, at ${String(N)} places`, async () => {
+    await everywhere(
+      1,
+      size - 1,
+      (seq) => {
+        chain.set(seq, { seq: 1_000_000 });
+        chain.set(seq + 1, { seq });
+        chain.set(1_000_000, { seq: seq + 1 });
+      },
+      (seq, faults) => {
+        expect(faults).toEqual(at(seq, "does not follow from the event before it"));
+        expect(faults).toEqual(at(seq, "its column seq is not what the event says"));
+      },
+    );
+  });
+
+  it(`finds an event put in between with all later ones moved and hashed anew, at ${String(N)} places`, async () => {
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        for (let one = size; one >= seq; one -= 1) {
+          const text = chain.event(one).public.replace(`"seq":${String(one)}`, `"seq":${String(one + 1)}`);
+          chain.set(one, { seq: one + 1, public: text });
+        }
+        const copy = chain.event(seq + 1);
+        const id = chain.world.ids.next("evt");
+        const text = copy.public
+          .replace(/"id":"evt_\w+"/, `"id":"${id}"`)
+          .replace(`"seq":${String(seq + 1)}`, `"seq":${String(seq)}`);
+        chain.insert("audit_events", { ...copy, id: idToBytes(id), seq, public: text });
+        chain.rehash(seq);
+      },
+      (seq, faults) => {
+        for (const one of signedSizes.filter((signed) => signed >= seq))
+          expect(faults).toContainEqual({
+            where: `checkpoint of ${String(one)} events`,
+            what: "the events are not those that were signed",
+          });
+      },
+    );
+  });
+
+  it("finds events beside the chain, which no hash covers", async () => {
+    for (const place of [
+      { slot: 1, seq: 1 },
+      { slot: 0, seq: 0 },
+      { slot: 0, seq: -7 },
+    ])
+      await everywhere(
+        1,
+        size,
+        (seq) => {
+          chain.insert("audit_events", { ...chain.event(seq), ...place, id: Buffer.alloc(16, 3) });
+        },
+        (_, faults) => expect(faults).toEqual([{ where: "the log", what: "1 events stand outside the chain" }]),
+      );
+  });
+
+  it(`finds a beginning that was cut off, and a new one hashed from the first event on, at ${String(N)} places each`, async () => {
+    await everywhere(
+      1,
+      size - 1,
+      (seq) => {
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq <= ?", chain.org, seq);
+      },
+      (seq, faults) => expect(faults).toEqual(at(seq + 1, `the ${String(seq)} events before it are missing`)),
+    );
+    await everywhere(
+      1,
+      size,
+      (seq) => {
+        const text = chain.event(seq).public.replace('"because":"the vault itself"', '"because":"nobody did this"');
+        chain.set(seq, { public: text });
+        chain.rehash(1);
+      },
+      (seq, faults) => {
+        for (const one of signedSizes.filter((signed) => signed >= seq))
+          expect(faults).toContainEqual({
+            where: `checkpoint of ${String(one)} events`,
+            what: "the events are not those that were signed",
+          });
+      },
+    );
+  });
+
+  it(`reports what cannot even be read and goes on, at ${String(N)} places`, async () => {
+    await everywhere(
+      2,
+      size,
+      (seq) => {
+        chain.set(seq, { id: Buffer.of(1, 2, 3) });
+      },
+      (seq, faults) => {
+        expect(faults).toContainEqual({
+          where: `event ${String(seq)}`,
+          what: expect.stringContaining("cannot be read"),
+        });
+        if (seq < size) expect(faults).toEqual(at(seq + 1, "does not follow from the event before it"));
+      },
+    );
+    for (const text of ["", "null", "5", "[]", "{}", '{"v":1}', '{"v":1,"actor":{"type":"x"},"rows":[5]}', "not JSON"])
+      await chain.during(async () => {
+        chain.set(7, { public: text });
+        expect((await chain.verify()).faults).toEqual(at(7, "its hash is not of its content"));
+      });
+    await chain.during(async () => {
+      chain.set(7, { time: 2n ** 60n });
+      expect((await chain.verify()).faults).toEqual(at(7, "its column time is not what the event says"));
+    });
+  });
+
+  it("finds the chain of another org in the place of its own, though each hash and signature in it is right", async () => {
+    await chain.during(async () => {
+      for (const table of ["audit_events", "audit_checkpoints"]) {
+        chain.run(`DELETE FROM ${table} WHERE org_id = ?`, chain.org);
+        chain.run(`UPDATE ${table} SET org_id = ? WHERE org_id = ?`, chain.org, idToBytes(chain.world.other));
+      }
+      const { faults } = await chain.verify();
+      expect(faults).toEqual(at(1, "is of another chain"));
+      expect(faults).toContainEqual({ where: expect.stringContaining("checkpoint of"), what: "is of another chain" });
+    });
+  });
+
+  it("finds a checkpoint in the database that is not what was signed", async () => {
+    const [first = 0, second = 0] = signedSizes;
+    const where = { where: `checkpoint of ${String(first)} events` };
+    for (const [sql, what] of [
+      [
+        "UPDATE audit_checkpoints SET root = zeroblob(32) WHERE org_id = ? AND size = ?",
+        "the row is not what was signed",
+      ],
+      ["UPDATE audit_checkpoints SET slot = 1 WHERE org_id = ? AND size = ?", "the row is not what was signed"],
+      [
+        "UPDATE audit_checkpoints SET note = replace(note, 'time', 'Time') WHERE org_id = ? AND size = ?",
+        "its signature is not ours",
+      ],
+      ["UPDATE audit_checkpoints SET note = '' WHERE org_id = ? AND size = ?", "its signature is not ours"],
+    ] as const)
+      await chain.during(async () => {
+        chain.run(sql, chain.org, first);
+        expect((await chain.verify()).faults).toEqual([{ ...where, what }]);
+      });
+    await chain.during(async () => {
+      chain.run(
+        `UPDATE audit_checkpoints SET note = (SELECT o.note FROM audit_checkpoints o WHERE o.org_id = ? AND o.size = ${String(second)}) WHERE org_id = ? AND size = ${String(first)}`,
+        chain.org,
+        chain.org,
+      );
+      expect((await chain.verify()).faults).toEqual([{ ...where, what: "the row is not what was signed" }]);
+    });
+  });
+
+  it("names the row that is not as the newest event left it, and not one that changes while it looks", async () => {
+    const row = chain.world.namespace("watched");
+    const { Change } = await import("#storage");
+    await chain.world.commit(new Change().insert("namespaces", row));
+    await chain.during(async () => {
+      chain.run("UPDATE namespaces SET state = 'deleted' WHERE id = ?", idToBytes(row.id));
+      expect((await chain.verify()).faults).toEqual([
+        { where: `row ${row.id} of namespaces`, what: expect.stringContaining("does not prove itself") },
+      ]);
+      chain.run("DELETE FROM namespaces WHERE id = ?", idToBytes(row.id));
+      expect((await chain.verify()).faults).toEqual([
+        { where: `row ${row.id} of namespaces`, what: expect.stringContaining("is gone, and no event says so") },
+      ]);
+    });
+    // Rows that come and go all the while are no fault.
+    let going = true;
+    const busy = (async () => {
+      while (going) {
+        const reader = chain.world.facts.of(chain.world.org);
+        const read = await reader.get("namespaces", { id: row.id });
+        if (read !== null) await chain.world.commit(new Change().replace("namespaces", read, { description: "busy" }));
+        await chain.world.commit(
+          new Change().insert("namespaces", chain.world.namespace(`b-${chain.world.ids.next("evt")}`)),
+        );
+      }
+    })();
+    for (let round = 0; round < 5; round += 1) expect((await chain.verify()).faults).toEqual([]);
+    going = false;
+    await busy;
+  });
+
+  it("stops listing at a hundred faults", async () => {
+    await chain.during(async () => {
+      chain.run("UPDATE audit_events SET hash = zeroblob(32) WHERE org_id = ?", chain.org);
+      const kept = await chain.checkpoints.kept(chain.world.org);
+      const { intact, faults } = await verifyChain(
+        chain.world.facts.of(chain.world.org),
+        kept,
+        chain.checkpoints.verifier,
+      );
+      expect(intact).toBe(false);
+      expect(faults.length).toBe(100);
+    });
+  });
+});

@@ -1,0 +1,117 @@
+import { systemClock } from "#base";
+import { createIdSource, createRootKeyFile } from "#crypto";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Ran } from "../harness.ts";
+import { Folder } from "./process.ts";
+
+/** What a start that failed has to be: its own exit code, the reason on stderr, nothing on stdout, no trace of the program. */
+function expectRefusal(ran: Ran, code: number, ...why: readonly string[]): void {
+  expect(ran).toMatchObject({ code, stdout: "" });
+  for (const part of why) expect(ran.stderr).toContain(part);
+  expect(ran.stderr).not.toMatch(/\n\s+at |undefined|\[object/);
+}
+
+describe("A vault that was started before refuses to start, with a code for each cause, when", () => {
+  let folder: Folder;
+  beforeAll(async () => {
+    folder = new Folder();
+    await stop(await folder.up());
+  });
+  afterAll(() => folder.remove());
+
+  const file = (...path: string[]) => join(folder.path, ...path);
+  const stop = async (server: Awaited<ReturnType<Folder["up"]>>) => {
+    server.kill("SIGTERM");
+    expect((await server.ended).code).toBe(0);
+  };
+  const up = (...args: string[]) => folder.run(["up", "--listen", "127.0.0.1:0", ...args]);
+
+  test("21: a key file can be read by others", async () => {
+    chmodSync(file("keys", "root.key"), 0o640);
+    expectRefusal(await up(), 21, "root.key", "chmod 600");
+    chmodSync(file("keys", "root.key"), 0o600);
+  });
+
+  test("22: the key is another vault's", async () => {
+    await createRootKeyFile(file("other-keys", "root.key"), createIdSource(systemClock));
+    expectRefusal(await up("--keys", file("other-keys")), 22, "root.key", "Put back the key file");
+  });
+
+  test("23: the key is missing; no new one is made", async () => {
+    expectRefusal(await up("--keys", file("nowhere")), 23, "root.key", "Restore the key file");
+    expect(existsSync(file("nowhere", "root.key"))).toBe(false);
+  });
+
+  test("25: the database is a text file, which stays as it is", async () => {
+    mkdirSync(file("other"), { mode: 0o700 });
+    writeFileSync(file("other", "vault.db"), "dear diary\n");
+    expectRefusal(await up("--data", file("other")), 25, "not a database");
+    expect(readdirSync(file("other")).filter((name) => !name.startsWith("lock"))).toEqual(["vault.db"]);
+  });
+
+  test("25: a newer version wrote the database", async () => {
+    mkdirSync(file("newer"), { mode: 0o700 });
+    copyFileSync(file("data", "vault.db"), file("newer", "vault.db"));
+    const db = new Database(file("newer", "vault.db"));
+    db.prepare("INSERT INTO kysely_migration (name, timestamp) VALUES ('9999-later', '2099-01-01')").run();
+    db.close();
+    expectRefusal(await up("--data", file("newer")), 25, "9999-later");
+  });
+
+  test("24: another vault uses the folder, which goes on; 26: the database is put back to an earlier state", async () => {
+    copyFileSync(file("data", "vault.db"), file("earlier.db"));
+    const server = await folder.up();
+    expectRefusal(await up(), 24, file("data"));
+    expect(await folder.run(["secret", "set", "X"], { input: "v" })).toMatchObject({ code: 0 });
+    await stop(server);
+
+    copyFileSync(file("data", "vault.db"), file("latest.db"));
+    copyFileSync(file("earlier.db"), file("data", "vault.db"));
+    expectRefusal(await up(), 26, "older than its last checkpoint");
+    copyFileSync(file("latest.db"), file("data", "vault.db"));
+  });
+
+  test("27: another program has the address", async () => {
+    const holder = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => holder.once("listening", resolve));
+    const listen = `127.0.0.1:${String((holder.address() as AddressInfo).port)}`;
+    expectRefusal(await folder.run(["up", "--listen", listen]), 27, "--listen");
+    await new Promise((resolve) => holder.close(resolve));
+  });
+
+  test("28: the data folder cannot be opened", async () => {
+    writeFileSync(file("a-file"), "");
+    expectRefusal(await up("--data", file("a-file")), 28, file("a-file"));
+  });
+
+  test("none of these: it starts, and nothing was lost", async () => {
+    const server = await folder.up();
+    expect(await folder.run(["run", "--", "sh", "-c", "echo $X"])).toMatchObject({ code: 0, stdout: "v\n" });
+    await stop(server);
+  });
+});
+
+describe("In an empty folder `up` refuses with 20", () => {
+  let folder: Folder;
+  beforeAll(() => void (folder = new Folder()));
+  afterAll(() => folder.remove());
+
+  test("settings that are wrong, naming every one as it was said", async () => {
+    const ran = await folder.run(["up", "--listen", "nonsense", "--org", "BAD", "--log-level", "loud"], {
+      env: { SALLYPORT_TRUSTED_PROXIES: "everybody", SALLYPORT_DRAIN_SECONDS: "-1" },
+    });
+    expectRefusal(ran, 20, "--listen", "--org", "--log-level", "SALLYPORT_TRUSTED_PROXIES", "SALLYPORT_DRAIN_SECONDS");
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+
+  test("plain HTTP beyond this machine, unless it is said to be meant", async () => {
+    expectRefusal(await folder.run(["up", "--listen", "0.0.0.0:0"]), 20, "--listen", "plain HTTP");
+    const server = await folder.up(["--listen", "0.0.0.0:0", "--insecure-plain-http"]);
+    expect(server.url).toContain("0.0.0.0");
+  });
+});
