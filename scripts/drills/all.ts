@@ -1,3 +1,4 @@
+import { canary } from "./canary.ts";
 import { crash } from "./crash.ts";
 import { drain } from "./drain.ts";
 import type { Drill } from "./drill.ts";
@@ -5,4 +6,4 @@ import { once } from "./once.ts";
 import { swap } from "./swap.ts";
 
 /** Every drill there is. */
-export const DRILLS: readonly Drill[] = [once, crash, swap, drain];
+export const DRILLS: readonly Drill[] = [canary, once, crash, swap, drain];

@@ -9,11 +9,45 @@ import type { Size } from "./drill.ts";
 /** Fields of bodies in which a value may stand by mistake, and which take no free text. */
 const FIELDS = [
   ...["value", "password", "current", "encoding", "login", "org", "role", "kind", "state", "mode", "principal", "name"],
-  ...["environment", "namespace", "workload", "namespaces", "workloads", "roles", "reveal", "access", "version", "versions"],
-  ...["cidrs", "ttlSeconds", "count", "expiresAt", "startsAt", "endsAt", "rotateBy", "tags", "exitCode", "allowedVariables"],
+  ...[
+    "environment",
+    "namespace",
+    "workload",
+    "namespaces",
+    "workloads",
+    "roles",
+    "reveal",
+    "access",
+    "version",
+    "versions",
+  ],
+  ...[
+    "cidrs",
+    "ttlSeconds",
+    "count",
+    "expiresAt",
+    "startsAt",
+    "endsAt",
+    "rotateBy",
+    "tags",
+    "exitCode",
+    "allowedVariables",
+  ],
   ...["variables", "all", "localRun", "viewerAudit"],
 ] as const;
-const QUERIES = ["after", "limit", "prefix", "state", "confirm", "format", "action", "actor", "target", "result", "principal"];
+const QUERIES = [
+  "after",
+  "limit",
+  "prefix",
+  "state",
+  "confirm",
+  "format",
+  "action",
+  "actor",
+  "target",
+  "result",
+  "principal",
+];
 const HEADERS = [
   ...["If-Match", "If-None-Match", "Idempotency-Key", "Sallyport-Runner", "Accept", "Content-Type", "Content-Encoding"],
   ...["X-Request-Id", "X-Forwarded-For", "User-Agent", "Cookie", "Expect", "Range", "Transfer-Encoding"],
@@ -93,7 +127,9 @@ function attemptsOn(id: OperationId, secret: string, session: string): Attempt[]
           inBody("in a body with a duplicate key", `{"value": ${JSON.stringify(secret)}, "value": 1}`),
           inBody("in a body of another type", secret, { "content-type": "text/plain" }),
           inBody("in a body said to be compressed", secret, { "content-encoding": "gzip" }),
-          inBody("in a form", `value=${encodeURIComponent(secret)}`, { "content-type": "application/x-www-form-urlencoded" }),
+          inBody("in a form", `value=${encodeURIComponent(secret)}`, {
+            "content-type": "application/x-www-form-urlencoded",
+          }),
           inBody("in a body that is too large", JSON.stringify({ value: secret.repeat(14_000) })),
           json("in a value that is too large", { value: secret.repeat(900) }),
           json("as the body", secret),
@@ -127,7 +163,7 @@ function strayAttempts(secret: string, session: string): Attempt[] {
     ]),
     { what: "a path that is too long", method: "GET", path: `/v1/${word.repeat(60)}`, headers },
     signIn({ login: secret, password: "wrong" }),
-    signIn({ login: "owner", password: secret }),
+    signIn({ org: "main", login: "owner", password: secret }),
     signIn({ org: "main", login: secret, password: secret }),
     signIn({ login: "owner", password: "wrong", otp: secret }),
   ];
@@ -144,9 +180,15 @@ function rawRequests(secret: string): [string, string][] {
     ["headers that are too large", `GET /v1/whoami HTTP/1.1\r\nHost: x\r\nX-A: ${secret.repeat(200)}\r\n\r\n`],
     ["the secret as host", `GET /v1/whoami HTTP/1.1\r\nHost: ${secret}\r\nConnection: close\r\n\r\n`],
     ["two lengths", `POST /v1/sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 9\r\n\r\n${body}`],
-    ["a chunk that is none", `POST /v1/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${secret}\r\n`],
+    [
+      "a chunk that is none",
+      `POST /v1/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${secret}\r\n`,
+    ],
     ["TRACE", `TRACE /v1/whoami HTTP/1.1\r\nHost: x\r\nX-Secret: ${headerText(secret)}\r\nConnection: close\r\n\r\n`],
-    ["a body that stops", `POST /v1/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n${body}`],
+    [
+      "a body that stops",
+      `POST /v1/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n${body}`,
+    ],
   ];
 }
 

@@ -32,7 +32,10 @@ export function canaryOf(name: string, text: string, core: string): Canary {
     forms.set(`${word} in hex`, Buffer.from(bytes.toString("hex")));
     forms.set(`${word} in upper-case hex`, Buffer.from(bytes.toString("hex").toUpperCase()));
     forms.set(`${word} in a URL`, Buffer.from(encodeURIComponent(one)));
-    forms.set(`${word} in a URL, lower case`, Buffer.from(encodeURIComponent(one).replace(/%../g, (code) => code.toLowerCase())));
+    forms.set(
+      `${word} in a URL, lower case`,
+      Buffer.from(encodeURIComponent(one).replace(/%../g, (code) => code.toLowerCase())),
+    );
     forms.set(`${word} in a form`, Buffer.from(encodeURIComponent(one).replaceAll("%20", "+")));
     forms.set(`${word} in JSON`, Buffer.from(escaped));
     forms.set(`${word} in JSON, ASCII only`, Buffer.from(asciiOnly(escaped)));
@@ -59,7 +62,9 @@ function asciiOnly(text: string): string {
 
 /** The letters of base64 that come of these bytes alone, when so many others stand before them. */
 function base64Of(bytes: Buffer, shift: number): string {
-  const text = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64").replace(/=+$/, "");
+  const text = Buffer.concat([Buffer.alloc(shift), bytes])
+    .toString("base64")
+    .replace(/=+$/, "");
   const whole = Math.floor(((bytes.length + shift) * 8) / 6);
   return text.slice(Math.ceil((shift * 8) / 6), whole);
 }

@@ -31,7 +31,9 @@ export class Heard {
 export function searchFolder(folder: string, canaries: readonly Canary[], except: readonly string[] = []): string[] {
   return filesIn(folder)
     .filter((file) => !except.some((name) => file.endsWith(name)))
-    .flatMap((file) => findIn(readFileSync(file), canaries).map((found) => `${found} in ${file.slice(folder.length + 1)}`));
+    .flatMap((file) =>
+      findIn(readFileSync(file), canaries).map((found) => `${found} in ${file.slice(folder.length + 1)}`),
+    );
 }
 
 /** Every cell of every table, as SQLite reads it. */

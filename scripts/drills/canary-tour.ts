@@ -18,7 +18,12 @@ export interface Secrets {
 }
 
 /** Calls every operation of the catalog once at least, so that it succeeds. Returns those that never did. */
-export async function tour(anonymous: Client, setUpToken: string, secrets: Secrets, heard: Heard): Promise<OperationId[]> {
+export async function tour(
+  anonymous: Client,
+  setUpToken: string,
+  secrets: Secrets,
+  heard: Heard,
+): Promise<OperationId[]> {
   const done = new Set<OperationId>();
   const shows = new Set<OperationId>(["secret.reveal", "token.exchange"]);
 
@@ -40,14 +45,23 @@ export async function tour(anonymous: Client, setUpToken: string, secrets: Secre
 
   // Nobody and everybody.
   for (const id of ["health.live", "health.ready", "openapi.get"] as const) await ask(anonymous, id);
-  const owner = issue("session", (await ask(issue("set-up", setUpToken), "set-up.complete", { body: { password } })).token);
+  const owner = issue(
+    "session",
+    (await ask(issue("set-up", setUpToken), "set-up.complete", { body: { password } })).token,
+  );
   for (const id of ["status.get", "whoami.get", "org.get", "role.list"] as const) await ask(owner, id);
-  const second = issue("session", (await ask(anonymous, "session.create", { body: { login: "owner", password } })).token);
+  const second = issue(
+    "session",
+    (await ask(anonymous, "session.create", { body: { login: "owner", password } })).token,
+  );
   const sessions = await ask(owner, "session.list");
   const other = sessions.items.find((one) => !one.current);
   if (other !== undefined) await ask(owner, "session.revoke", { params: { id: other.id } });
   void second;
-  const third = issue("session", (await ask(anonymous, "session.create", { body: { login: "owner", password } })).token);
+  const third = issue(
+    "session",
+    (await ask(anonymous, "session.create", { body: { login: "owner", password } })).token,
+  );
   await ask(third, "session.end");
   const { value: changed } = { value: `${password} changed` };
   await ask(owner, "password.change", { body: { current: password, password: changed } });
@@ -59,6 +73,7 @@ export async function tour(anonymous: Client, setUpToken: string, secrets: Secre
   issue("set-up", (await ask(owner, "org.create", { body: { name: "second", owner: "boss" } })).setUpToken);
   const bea = { user: "bea" };
   issue("set-up", (await ask(owner, "user.create", { body: { login: "bea", role: "member" } })).setUpToken);
+  await ask(owner, "user.update", { params: bea, body: { role: "member" } });
   const invited = await ask(owner, "user.invite", { params: bea });
   const builder = issue(
     "session",
@@ -66,7 +81,6 @@ export async function tour(anonymous: Client, setUpToken: string, secrets: Secre
   );
   await ask(owner, "user.list", { query: {} });
   await ask(owner, "user.get", { params: bea });
-  await ask(owner, "user.update", { params: bea, body: { role: "member" } });
   const host = await ask(owner, "service-user.create", { body: { name: "host", kind: "runner" } });
   const runner = issue("service token", host.token.token);
   await ask(owner, "service-user.list", { query: {} });
@@ -129,7 +143,8 @@ export async function tour(anonymous: Client, setUpToken: string, secrets: Secre
   await ask(owner, "workload.update", { params: job, body: { description: "a job" } });
   const minted = await ask(owner, "token.mint", { params: job, body: { environment: "prod", count: 4 } });
   const [first, other2, shell, unused] = minted.items.map((item) => issue("injection token", item.token));
-  if (first === undefined || other2 === undefined || shell === undefined || unused === undefined) throw new Error("no tokens");
+  if (first === undefined || other2 === undefined || shell === undefined || unused === undefined)
+    throw new Error("no tokens");
   await ask(first, "token.lookup");
   const key = { "Idempotency-Key": secrets.value.text.slice(0, 36) };
   const given = await ask(first, "token.exchange", { query: {}, headers: key });
@@ -138,7 +153,11 @@ export async function tour(anonymous: Client, setUpToken: string, secrets: Secre
   await heardRefusal("an exchange of a used token", first, { query: {} });
   await heardRefusal("an exchange as dotenv", other2, { query: { format: "dotenv" } });
   await heardRefusal("an exchange as shell", shell, { query: { format: "shell" } });
-  issue("lease", (await ask(other2, "token.exchange", { query: {}, headers: { "Sallyport-Runner": runner.token ?? "" } })).lease.token);
+  issue(
+    "lease",
+    (await ask(other2, "token.exchange", { query: {}, headers: { "Sallyport-Runner": runner.token ?? "" } })).lease
+      .token,
+  );
   await ask(lease, "lease.get");
   await ask(lease, "lease.renew");
   await ask(lease, "lease.end", { body: { exitCode: 0 } });

@@ -150,7 +150,7 @@ describe("Control and direction characters", () => {
     expect(table.out).toContain("a\\u{202e}da");
     const json = await sallyport("secret list --json", around);
     expect(JSON.parse(json.out)).toMatchObject([{ name: "B\u001b[31m" }]);
-    for (const { out } of [table, json]) expect(out).not.toMatch(/[\u001b\u202e]/);
+    for (const { out } of [table, json]) expect(["\u001b", "\u202e"].filter((one) => out.includes(one))).toEqual([]);
   });
 
   test("do not make a file's name or a command's argument of a name", async () => {

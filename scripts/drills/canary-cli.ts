@@ -1,0 +1,135 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { sallyport } from "../../test/harness.ts";
+import type { Ran } from "../../test/harness.ts";
+import { findIn } from "./canary-forms.ts";
+import type { Canary } from "./canary-forms.ts";
+import type { Heard } from "./canary-places.ts";
+import type { Findings } from "./drill.ts";
+
+interface Desk {
+  readonly url: string;
+  /** Where the commands run; what they are told to write lies in `written/`. */
+  readonly folder: string;
+  readonly temporary: string;
+}
+
+/**
+ * The command line with a secret at every place where one is meant to be, and at some where none is. What it prints is
+ * heard, but for where a value was asked for.
+ */
+export async function commandLine(
+  desk: Desk,
+  value: Canary,
+  password: Canary,
+  heard: Heard,
+  found: Findings,
+): Promise<number> {
+  const written = join(desk.folder, "written");
+  await mkdir(written, { recursive: true });
+  let count = 0;
+  const base = {
+    SALLYPORT_ADDRESS: desk.url,
+    SALLYPORT_NO_KEYRING: "1",
+    XDG_CONFIG_HOME: join(desk.folder, "config"),
+    HOME: desk.folder,
+    TMPDIR: desk.temporary,
+  };
+  interface More {
+    readonly input?: string | Buffer;
+    readonly env?: Record<string, string>;
+    readonly cwd?: string;
+    /** The exit code; any failure, where it is not said. */
+    readonly fails?: true | number;
+    /** The value may stand on stdout, because it was asked for. */
+    readonly shows?: true;
+  }
+  async function run(args: string, more: More = {}): Promise<Ran> {
+    count += 1;
+    const ran = await sallyport(args.split(" "), {
+      cwd: more.cwd ?? desk.folder,
+      env: { ...base, ...more.env },
+      input: more.input ?? "",
+    });
+    const asExpected =
+      more.fails === undefined ? ran.code === 0 : more.fails === true ? ran.code !== 0 : ran.code === more.fails;
+    if (!asExpected)
+      found.fail(`sallyport ${args} ended with ${String(ran.code ?? ran.signal)}: ${ran.stderr.slice(0, 300)}`);
+    heard.add(`stderr of sallyport ${args}`, ran.stderr);
+    if (more.shows === undefined) heard.add(`stdout of sallyport ${args}`, ran.stdout);
+    return ran;
+  }
+  const file = async (name: string, text: string): Promise<string> => {
+    const path = join(written, name);
+    await writeFile(path, text, { mode: 0o600 });
+    return path;
+  };
+
+  // As it is meant.
+  await run("login --org main --login owner --password-stdin", { input: `${password.text}\n` });
+  await run("secret set CLI_VALUE", { input: value.text });
+  await run(`secret set CLI_FILE --file ${await file("value", value.text)}`);
+  await run("--json secret set CLI_VALUE", { input: `${value.text} again` });
+  await run("secret set CLI_VALUE", { input: value.text });
+  for (const args of [
+    "secret list",
+    "secret show CLI_VALUE",
+    "secret versions CLI_VALUE",
+    "secret list --json",
+    "status",
+  ])
+    await run(args);
+  const revealed = await run("secret reveal CLI_VALUE --reason drill", { shows: true });
+  found.must(revealed.stdout.includes(value.text), "secret reveal did not show the value that was asked for");
+  const child = `${process.execPath} -e process.exit(process.env.CLI_VALUE?.length>9?7:8)`;
+  await run(`run -- ${child}`, { fails: 7 });
+  await run(`token mint default --env dev --count 3 --output ${join(written, "tokens")}`);
+  const minted = await run("token mint default --env dev", { shows: true });
+  const token = await file("token", minted.stdout.trim());
+  await run(`token lookup --token-file ${token}`);
+  await run(
+    `exchange --token-file ${token} --output ${join(written, "exchanged")} --lease-file ${join(written, "lease")}`,
+  );
+  await run(`lease show --token-file ${join(written, "lease")}`);
+  const shown = await sallyport(["exchange", "--token-fd", "0"], {
+    cwd: desk.folder,
+    env: base,
+    input: (await run("token mint default --env dev", { shows: true })).stdout,
+  });
+  found.must(
+    findIn(Buffer.from(shown.stdout), [value]).length > 0,
+    "exchange did not show the values that were asked for",
+  );
+  heard.add("stderr of exchange", shown.stderr);
+  await run("audit list --limit 50");
+  await run("audit verify");
+
+  // As it happens.
+  await run("secret set CLI_VALUE --env nowhere", { input: value.text, fails: true });
+  await run("secret set CLI_VALUE --if-version 999", { input: value.text, fails: true });
+  await run("secret set CLI_VALUE --create", { input: value.text, fails: true });
+  await run("secret set not-a-name", { input: value.text, fails: true });
+  await run("secret set CLI_BIG", { input: value.text.repeat(900), fails: true });
+  await run("secret sett CLI_VALUE", { input: value.text, fails: true });
+  await run("login --org main --login owner --password-stdin --profile wrong", { input: value.text, fails: true });
+  await run("login --set-up --profile wrong", { input: `${value.text}\n${password.text}\n`, fails: true });
+  await run(`exchange --token-file ${token}`, { fails: true });
+  await run(`exchange --token-file ${await file("no-token", value.text)}`, { fails: true });
+  await run(`whoami --credential-file ${await file("no-credential", value.text)}`, { fails: true });
+  await run(`run --token-file ${await file("none", `${value.text}\n`)} -- ${child}`, { fails: 125 });
+  await run("whoami", { env: { SALLYPORT_TOKEN: value.text.replace(/[^\x20-\x7e]/g, "") }, fails: true });
+  await run("whoami --address http://127.0.0.1:1", { env: { SALLYPORT_TOKEN: value.text }, fails: true });
+  await run("workload create job", { fails: true, env: { SALLYPORT_NAMESPACE: value.text } });
+  await run(`workload save job --file ${await file("manifest.json", `{"variables": ${value.text}`)}`, { fails: true });
+  const project = join(desk.folder, "project");
+  await mkdir(project, { recursive: true });
+  await writeFile(join(project, ".sallyport.json"), `{"environment": ${value.text}}`);
+  await run("secret list", { cwd: project, fails: true });
+  await run(`secret set CLI_VALUE --json`, {
+    input: value.text,
+    env: { SALLYPORT_ENVIRONMENT: "nowhere" },
+    fails: true,
+  });
+  await run("logout");
+  return count;
+}
