@@ -2,8 +2,9 @@ import { canary } from "./canary.ts";
 import { crash } from "./crash.ts";
 import { drain } from "./drain.ts";
 import type { Drill } from "./drill.ts";
+import { knownAnswers } from "./known-answers.ts";
 import { once } from "./once.ts";
 import { swap } from "./swap.ts";
 
 /** Every drill there is. */
-export const DRILLS: readonly Drill[] = [canary, once, crash, swap, drain];
+export const DRILLS: readonly Drill[] = [canary, once, crash, knownAnswers, swap, drain];

@@ -6,11 +6,10 @@ import type { Canary } from "./canary-forms.ts";
 
 /** What was printed or answered where no secret may stand, until it is searched. */
 export class Heard {
-  readonly #all: { readonly where: string; readonly bytes: Buffer; readonly allowed: ReadonlySet<string> }[] = [];
+  readonly #all: { readonly where: string; readonly bytes: Buffer }[] = [];
 
-  /** @param allowed names of canaries that may stand here. */
-  add(where: string, text: string, allowed: readonly string[] = []): void {
-    this.#all.push({ where, bytes: Buffer.from(text), allowed: new Set(allowed) });
+  add(where: string, text: string): void {
+    this.#all.push({ where, bytes: Buffer.from(text) });
   }
 
   get length(): number {
@@ -18,12 +17,7 @@ export class Heard {
   }
 
   search(canaries: readonly Canary[]): string[] {
-    return this.#all.flatMap(({ where, bytes, allowed }) =>
-      findIn(
-        bytes,
-        canaries.filter((canary) => !allowed.has(canary.name)),
-      ).map((found) => `${found} in ${where}`),
-    );
+    return this.#all.flatMap(({ where, bytes }) => findIn(bytes, canaries).map((found) => `${found} in ${where}`));
   }
 }
 

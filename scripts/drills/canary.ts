@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { appendFile, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -11,7 +11,7 @@ import type { Canary } from "./canary-forms.ts";
 import { Heard, ProcessWatch, searchFolder, searchTables } from "./canary-places.ts";
 import { tour } from "./canary-tour.ts";
 import type { Secrets } from "./canary-tour.ts";
-import { Findings, pause } from "./drill.ts";
+import { Findings } from "./drill.ts";
 import type { Drill } from "./drill.ts";
 
 /** The one file that is meant to hold a credential: the owner's, from the first start. */
@@ -53,10 +53,11 @@ export const canary: Drill = {
         secrets.password,
         heard,
         found,
+        size,
       );
 
-      const while_ = [...searchFolder(join(folder, "data"), all()), ...searchFolder(temporary, all())];
-      for (const one of while_) found.fail(`while it ran: ${one}`);
+      const early = [...searchFolder(join(folder, "data"), all()), ...searchFolder(temporary, all())];
+      for (const one of early) found.fail(`while it ran: ${one}`);
       server.kill("SIGTERM");
       heard.add("what the server printed", (await server.ended).stderr);
       heard.add("what the server printed", server.output());
@@ -102,7 +103,7 @@ async function canFail(found: Findings, home: string, database: string, all: rea
   const wrapped = [0, 1, 2].map((shift) => Buffer.from("abc".slice(0, shift) + sample.text).toString("base64"));
   for (const text of wrapped)
     if (findIn(Buffer.from(text), [sample]).length === 0) found.fail("the search misses a secret within base64");
-  await appendFile(join(folder, "file.log"), `one line\n${sample.text}\n`);
+  await writeFile(join(folder, "file.log"), `one line\n${sample.text}\n`);
   if (searchFolder(folder, [sample]).length !== 1) found.fail("the search misses a planted file");
   const heard = new Heard();
   heard.add("a body", JSON.stringify({ title: sample.text }));
@@ -121,6 +122,4 @@ async function canFail(found: Findings, home: string, database: string, all: rea
   await new Promise((resolve) => child.once("exit", resolve));
   if (process.platform === "linux" && watch.stop().length === 0) found.fail("the search misses a planted argument");
   watch.stop();
-  await pause(0);
-  await writeFile(join(folder, "file.log"), (await readFile(join(folder, "file.log"))).fill(0));
 }

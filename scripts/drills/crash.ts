@@ -32,7 +32,7 @@ export const crash: Drill = {
     try {
       await ground.write("VALUE", "drill");
       await ground.workload("job", "VALUE");
-      let seen = (await ground.owner.do("audit.list", { query: { limit: "1" as never } })).items[0]?.seq ?? 0;
+      let seen = (await ground.owner.do("audit.list", { query: { limit: "1" } })).items[0]?.seq ?? 0;
       for (let round = 1; round <= ROUNDS[size]; round += 1) {
         const cutOff = await load(ground, ledger, round);
         await ground.again();
@@ -176,7 +176,7 @@ async function missingEvents(
   let after: string | null = null;
   do {
     const page: Response<"audit.list"> = await ground.owner.do("audit.list", {
-      query: { limit: "1000", ...(after === null ? {} : { after }) } as never,
+      query: { limit: "1000", ...(after === null ? {} : { after }) },
     });
     for (const event of page.items) {
       newest = Math.max(newest, event.seq);

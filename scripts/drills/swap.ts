@@ -104,7 +104,7 @@ class Field {
     });
     for (const [at, token] of minted.entries()) {
       const { status, text } = await this.#exchange(token);
-      const shown = /value of/.test(text);
+      const shown = text.includes("value of");
       found.must(status >= 400 && !shown, `${what}: secret ${String(at)} was answered ${String(status)}`);
     }
     await this.#stopped((file) => {
@@ -138,7 +138,10 @@ class Field {
     if (changed < count * 2) found.fail(`only ${String(changed)} old rows were put back`);
     for (const token of [...used, ...revoked.items.map((item) => item.token)]) {
       const { status, text } = await this.#exchange(token);
-      found.must(status >= 400 && !/value of/.test(text), `an old token row put back was answered ${String(status)}`);
+      found.must(
+        status >= 400 && !text.includes("value of"),
+        `an old token row put back was answered ${String(status)}`,
+      );
     }
   }
 

@@ -110,33 +110,38 @@ function denial(action: Permission, { environment, workload }: Place, facts: Acc
 /** The grants and defaults that reach the place. */
 function sourcesAt(subject: Subject, place: Place, facts: AccessFacts, now: Date): Source[] {
   const covering = facts.grants.filter((grant) => covers(grant, place, now));
-  const explicit = place.workload?.access === "explicit";
-  const counted = explicit ? covering.filter((grant) => grant.workloadId !== null) : covering;
-  const sources = counted.map((grant): Source => ({
-    role: grant.role,
-    because: `grant ${grant.id} (${grant.role})`,
-    permissions: held(grant.role, facts),
-  }));
-  if (explicit) {
-    if (place.workload.createdBy === subject.id)
-      sources.push({
-        role: "builder",
-        because: "created the workload (builder)",
-        permissions: permissionsOf("builder"),
-      });
-    return sources;
-  }
+  if (place.workload?.access !== "explicit")
+    return [...covering.map((grant) => given(grant, facts)), ...standing(subject, place, covering, facts)];
+  const own = covering.filter((grant) => grant.workloadId !== null).map((grant) => given(grant, facts));
+  if (place.workload.createdBy !== subject.id) return own;
+  // The creator builds it wherever it could be created by them now: in no environment that is closed to them, and no
+  // longer than they have a place there.
+  const ordinary = [...covering.map((grant) => given(grant, facts)), ...standing(subject, place, covering, facts)];
+  if (!ordinary.some((source) => source.permissions.has("workload.create"))) return own;
+  return [
+    ...own,
+    { role: "builder", because: "created the workload (builder)", permissions: permissionsOf("builder") },
+  ];
+}
+
+function given(grant: Row<"grants">, facts: AccessFacts): Source {
+  return { role: grant.role, because: `grant ${grant.id} (${grant.role})`, permissions: held(grant.role, facts) };
+}
+
+/** The default of the environment's mode, unless an environment or namespace grant puts it out. */
+function standing(subject: Subject, place: Place, covering: readonly Row<"grants">[], facts: AccessFacts): Source[] {
   const direct = covering.some(
     (grant) => grant.workloadId === null && (grant.environmentId !== null || grant.namespaceId !== null),
   );
   const role = direct ? null : defaultRole(subject, place.environment);
-  if (role !== null)
-    sources.push({
+  if (role === null) return [];
+  return [
+    {
       role,
       because: `default of a mode, ${String(place.environment?.mode)} (${role})`,
       permissions: held(role, facts),
-    });
-  return sources;
+    },
+  ];
 }
 
 function held(role: string, facts: AccessFacts): ReadonlySet<Permission> {

@@ -83,6 +83,6 @@ async function loadFacts(reader: Reader, org: Id<"org">, principal: Id<"prn">): 
     reader.list("grants", { where: { principalId: principal, state: "active" } }),
     reader.get("orgSettings", { id: org }),
   ]);
-  if (settings === null) throw new VaultError("not_found");
+  if (settings === null) throw new VaultError("integrity_failed", "The org has lost its settings.");
   return { grants, settings };
 }

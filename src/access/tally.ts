@@ -1,4 +1,4 @@
-import { MINUTE } from "#base";
+import { MINUTE, sourceOf } from "#base";
 import type { Call, Id } from "#base";
 import type { Guard } from "./guard.ts";
 
@@ -14,7 +14,7 @@ export type UnknownReason =
   | "overloaded"
   | "failed";
 
-const MOST_SOURCES = 1_000;
+const MOST_LINES = 50;
 
 interface Count {
   readonly chain: Id<"org">;
@@ -51,8 +51,8 @@ export class Tally {
   /** Counts the call. `chain` is the org's where one is known to be meant, with the principal that was tried. */
   count(call: Call, reason: UnknownReason, chain: Id<"org">, principal: Id<"prn"> | null = null): void {
     call.markCounted();
-    // A flood from many sources must not fill the memory either: beyond the first thousand a minute they share a line.
-    const source = this.#counts.size < MOST_SOURCES ? call.address : "others";
+    // A flood from many sources fills neither the log nor the memory: beyond the first lines of a minute they share one.
+    const source = this.#counts.size < MOST_LINES ? call.address && sourceOf(call.address) : "others";
     const key = JSON.stringify([chain, reason, source, principal]);
     const known = this.#counts.get(key);
     if (known === undefined)

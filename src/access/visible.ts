@@ -60,7 +60,7 @@ export async function seenBy(known: Known, action: Permission, reader: Reader, n
   const { subject, facts } = known;
   const mentioned = facts.grants.map((grant) => grant.workloadId).filter((id) => id !== null);
   const [explicit, named, environments, namespaces] = await Promise.all([
-    reader.list("workloads", { where: { access: "explicit", state: noneOf(["deleted"]) } }),
+    reader.list("workloads", { where: { access: "explicit" } }),
     reader.list("workloads", { where: { id: oneOf(mentioned), state: noneOf(["deleted"]) } }),
     reader.list("environments", { where: { state: noneOf(["deleted"]) } }),
     reader.list("namespaces", { where: { state: "active" } }),

@@ -155,13 +155,5 @@ function describe(error: unknown): Described {
     ...detail,
     ...(remedy === null ? {} : { remedy }),
   };
-  // The API's readers are sent to a field of the document; what is in it stands in the lines above already.
-  const isSeen = parts.length > 0 && remedy !== null && /^See `\w+`[^,]*$/.test(remedy);
-  return {
-    message: code === "usage" ? error.message : message,
-    parts,
-    remedy: isSeen ? null : remedy,
-    requestId,
-    document,
-  };
+  return { message: code === "usage" ? error.message : message, parts, remedy, requestId, document };
 }

@@ -8,7 +8,10 @@ export const name = z
   .string()
   .regex(NAME, "lower-case letters, digits, - and _, at most 63, beginning with a letter or digit")
   .refine((text) => !RESERVED_NAMES.has(text), "this word is reserved");
-export const login = z.string().regex(LOGIN, "lower-case letters, digits, - _ . + and one @, at most 63");
+export const login = z
+  .string()
+  .regex(LOGIN, "lower-case letters, digits, - _ . + and one @, at most 63")
+  .refine((text) => !RESERVED_NAMES.has(text), "this word is reserved");
 export const secretName = z
   .string()
   .regex(SECRET_NAME, "letters, digits and _, at most 128, not beginning with a digit")
@@ -39,7 +42,10 @@ export const line = (max: number) =>
     );
 export const reason = line(500).refine((text) => text.trim().length >= 3, "say why, in at least three characters");
 export const time = z.iso.datetime({ offset: true });
-export const timeIn = time.transform((text) => new Date(text));
+/** A time that people give: of our times, so that it is written with four digits of a year again. */
+export const timeIn = time
+  .transform((text) => new Date(text))
+  .refine((given) => given.getTime() >= 0 && given.getUTCFullYear() < 9_000, "a time between 1970 and 9000");
 export const durationSeconds = z.int().min(1);
 export const settingDuration = z
   .string()

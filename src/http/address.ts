@@ -25,18 +25,6 @@ export function normalAddress(text: string): string | null {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 
-/** What counts as one source in a limit: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets. */
-export function sourceOf(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const [head = "", tail] = address.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const after = tail === "" ? 0 : tail.split(":").length;
-    while (groups.length + after < 8) groups.push("0");
-  }
-  return `${groups.slice(0, 4).join(":")}::/64`;
-}
-
 export function isLoopback(address: string): boolean {
   const normal = normalAddress(address);
   return normal === "::1" || (normal?.startsWith("127.") ?? false);

@@ -1,6 +1,5 @@
-import { VaultError } from "#base";
+import { VaultError, sourceOf } from "#base";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import { sourceOf } from "./address.ts";
 
 /** How much of something one source may do in a while. */
 export interface Rate {

@@ -90,11 +90,18 @@ type Perform = (
   params: Readonly<Record<string, unknown>>,
 ) => Promise<Encoded>;
 
-/** Codes of a credential that is itself the authority: whoever finds it wrong has nobody to issue a permit to. */
-const CREDENTIAL_CODES: ReadonlySet<ErrorCode> = new Set([
+/** Kinds of credential that a person chose, or that are asked for without one. */
+const GUESSABLE: ReadonlySet<Operation["auth"]> = new Set(["sign-in", "set-up"]);
+
+/**
+ * Codes that a handler may refuse with before it has a permit: of a credential that is itself the authority, where there is
+ * nobody to issue one to, and of a format that is not offered.
+ */
+const UNPERMITTED_CODES: ReadonlySet<ErrorCode> = new Set([
   "unauthenticated",
   "sign_in_failed",
   "token_invalid",
+  "not_acceptable",
 ] as const);
 
 /**
@@ -119,22 +126,25 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
     let handed = false;
     let leave: (() => void) | null = null;
     try {
-      // Whether the process lives must be answered above all when it is busy.
-      if (!open) leave = limits.enter();
       checkBody(request, wire.body !== undefined);
-      if (!open) await limits.mayTry(arrival.address);
-      const caller = await identify(arrival, call, credential);
+      // A password costs work to refuse, so a source that failed too often waits; a token costs none, and is looked at.
+      if (GUESSABLE.has(entry.auth)) await limits.mayTry(arrival.address);
+      let caller = await identify(arrival, call, credential);
       const query = queryOf(request.url ?? "");
       if (!wire.query) refuseAll(query);
-      const input = {
-        caller,
+      const parsed = {
         call,
         params: wire.params && parse(wire.params, params, "path"),
         query: wire.query && parse(wire.query, query, "query"),
         headers: operationHeaders(request, wire.headers ?? []),
         body: wire.body && parse(wire.body, await readBody(request, response), "body"),
-        // The types are read from the same schemas.
-      } as unknown as Request<Id>;
+      };
+      // A body may take its time, and access may have ended meanwhile: who knocks is asked again when all is there.
+      if (wire.body !== undefined) caller = await identify(arrival, call, credential);
+      // Whether the process lives must be answered above all when it is busy. A body still on its way takes no place.
+      if (!open && !arrival.machine) leave = limits.enter();
+      // The types are read from the same schemas.
+      const input = { ...parsed, caller } as unknown as Request<Id>;
       // The exchange repeats by a rule of its own; elsewhere the store tells a repeat.
       if (entry.auth === "actor") call.idempotencyKey = input.headers.idempotencyKey ?? null;
       handed = true;
@@ -196,7 +206,7 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
     handed: boolean,
   ): Promise<VaultError> {
     let error = thrown;
-    const unguarded = handed && !open && !call.begun && STATUS[error.code] < 500 && !CREDENTIAL_CODES.has(error.code);
+    const unguarded = handed && !open && !call.begun && STATUS[error.code] < 500 && !UNPERMITTED_CODES.has(error.code);
     if (unguarded) error = new VaultError("internal", `${id} refused without a permit`, { cause: thrown });
     try {
       await settleAll(call, outcomeOf(error.code));
@@ -213,7 +223,7 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
       doors.refused(call, reasonOf(error.code, shown || entry.auth === "sign-in"));
       call.markCounted();
     }
-    if (STATUS[error.code] === 401 && (shown || entry.auth === "sign-in")) await limits.failed(arrival.address);
+    if (STATUS[error.code] === 401 && GUESSABLE.has(entry.auth)) await limits.failed(arrival.address);
     if (STATUS[error.code] >= 500 && error.code !== "overloaded") {
       doors.log.error({ ...where(arrival), error: loggedError(error) }, "request failed");
     }

@@ -83,6 +83,9 @@ export async function listen(options: ListenOptions): Promise<HttpServers> {
   };
 }
 
+/** Each may hold a body on its way, of 1 MiB at most. */
+const MOST_CONNECTIONS = 4_000;
+
 /** One listening server, and which of its connections wait for an answer. */
 class Door {
   readonly server: Server;
@@ -105,6 +108,7 @@ class Door {
       requireHostHeader: false,
     });
     this.server.maxHeadersCount = 0;
+    this.server.maxConnections = MOST_CONNECTIONS;
     this.server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
     const take = (request: IncomingMessage, response: ServerResponse) => this.#take(request, response);
     this.server.on("request", take).on("checkContinue", take).on("checkExpectation", take);

@@ -130,7 +130,10 @@ export class ServiceUsers {
     const permit = await this.#guard.require(actor, "member.manage", { on: "org" });
     const principal = await serviceNamed(this.#store.read(permit), name);
     const issued = this.#issue(permit.org, principal.id, settings, this.#store.now());
-    await this.#store.commit(permit, new Change().insert("credentials", issued.credential), {
+    const change = new Change()
+      .insert("credentials", issued.credential)
+      .expect("principals", { id: principal.id, changedBy: principal.changedBy }, 1);
+    await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "credential", id: issued.credential.id, name },
     });

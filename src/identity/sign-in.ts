@@ -1,4 +1,4 @@
-import { INSTANCE, Turns, VaultError } from "#base";
+import { INSTANCE, Turns, VaultError, sourceOf } from "#base";
 import type { Actor, Call, Id, IdSource, Permit, Redacted } from "#base";
 import { checkPassword, equal, parseToken, tokenId } from "#crypto";
 import type { ParsedToken, PasswordHasher } from "#crypto";
@@ -198,7 +198,7 @@ export class SignIn {
 
 /** The same for a name however its org was given, and for signing in and changing the password. */
 function delayKey(org: string, login: string, call: Call): string {
-  return JSON.stringify([org, login, call.address]);
+  return JSON.stringify([org, login, call.address && sourceOf(call.address)]);
 }
 
 /** The credential of a user's password, or `null` before the first is set. */

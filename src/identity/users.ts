@@ -122,6 +122,8 @@ export class Users {
     const after = {
       ...before,
       orgRole: update.role ?? before.orgRole,
+      // The instance is held by an owner or by nobody: the person at the machine can always do what it takes.
+      instanceAdmin: before.instanceAdmin && (update.role ?? before.orgRole) === "owner",
       state: update.state === undefined ? before.state : await stateGiven(reader, before, update.state),
       securityVersion: before.securityVersion + 1,
     };
@@ -131,11 +133,13 @@ export class Users {
     if (before.orgRole !== "owner" && after.orgRole === "owner") {
       const setUp = await setUpOf(reader, before.id);
       if (setUp !== null) change.replace("credentials", setUp, { state: "ended" });
+      const standing = { principalId: before.id, kind: "set-up", state: "active" } as const;
+      change.expect("credentials", standing, setUp === null ? 0 : 1, "invitation");
     }
     await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "principal", id: before.id, name: login },
-      changes: differences(before, after, ["orgRole", "state"]),
+      changes: differences(before, after, ["orgRole", "state", "instanceAdmin"]),
     });
     return { ...after, changedBy: permit.event.id };
   }
@@ -154,7 +158,9 @@ export class Users {
     const change = new Change();
     const old = await setUpOf(reader, user.id);
     if (old !== null) change.replace("credentials", old, { state: "ended" });
-    await this.#store.commit(permit, change.insert("credentials", credential), {
+    // Whoever was looked at above is who the credential is for: not one who was made an owner meanwhile.
+    change.insert("credentials", credential).expect("principals", { id: user.id, changedBy: user.changedBy }, 1);
+    await this.#store.commit(permit, change, {
       result: "success",
       target: { type: "principal", id: user.id, name: login },
     });

@@ -5,13 +5,13 @@ import type { ParsedToken } from "#crypto";
 import { Change, MissedExpectation } from "#storage";
 import type { Facts, Reader, Row, Store } from "#storage";
 import { placeOfLaunch } from "#access";
-import type { Guard, LaunchPlace, Tally } from "#access";
+import type { Guard, LaunchPlace, Place, Tally } from "#access";
 import { addressAllowed } from "#identity";
 import type { Authenticator } from "#identity";
 import type { Values } from "#secrets";
 import { encodeText, encodeValue } from "./format.ts";
 import type { FormatName, Variables } from "./format.ts";
-import { deliver, needsOf, pinned, whyNot } from "./launch.ts";
+import { deliver, mayReceive, needsOf, pinned, whyNot } from "./launch.ts";
 import type { Delivery } from "./launch.ts";
 import { injectionState, leaseState, newLease, revokedMark } from "./lease.ts";
 
@@ -290,6 +290,8 @@ export class Exchange {
     const { guard, values } = this.#parts;
     const deployed = await pinned(guard, reader, org, place, injection.manifestVersion);
     const needs = await needsOf(guard, reader, org, place, deployed, true);
+    const weigh = (there: Omit<Place, "org">) => guard.weighFor(org, injection.mintedBy, "injection.receive", there);
+    if (!injection.bound && !(await mayReceive(place, needs, weigh))) throw new VaultError("launch_refused");
     return deliver(values, reader, org, needs, only);
   }
 

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { Redacted, VaultError, isDangerousVariable } from "#base";
 import type { Id } from "#base";
 import type { Reader, Row } from "#storage";
-import type { Guard, LaunchPlace } from "#access";
+import type { Decision, Guard, LaunchPlace, Place } from "#access";
 import { authorMayReference, deployedAt, manifestVersion, parseTemplate, resolveManifest } from "#workloads";
 import type { Deployed, Need, Resolved } from "#workloads";
 import type { Values } from "#secrets";
@@ -39,6 +39,32 @@ export async function whyNot(
   if (bound) return null;
   const receive = await guard.weighFor(org, minter, "injection.receive", place);
   return receive.allowed ? null : `the minter may not take delivery: ${receive.because}`;
+}
+
+/**
+ * Whether whoever it is may take delivery of all that these variables are made of: in the place of the launch, and in the
+ * place of each secret, so that nobody reads an environment by launching in another that may reach into it.
+ */
+export async function mayReceive(
+  place: LaunchPlace,
+  needs: readonly Need[],
+  weigh: (place: Omit<Place, "org">) => Promise<Decision>,
+): Promise<boolean> {
+  if (!(await weigh(place)).allowed) return false;
+  const targets = new Map(
+    needs
+      .flatMap((need) => [...need.resolved.values()])
+      .map(({ environment, namespace }) => [
+        `${environment.id}/${namespace.id}`,
+        { environment, namespace, workload: null },
+      ]),
+  );
+  targets.delete(`${place.environment.id}/${place.namespace.id}`);
+  for (const target of targets.values()) {
+    // What a policy offers to the workload is the workload's, in every namespace of the launch's own environment.
+    if (target.environment.id !== place.environment.id && !(await weigh(target)).allowed) return false;
+  }
+  return true;
 }
 
 /** The manifest a launch uses: the deployed one when it is minted, the version that the token pins afterwards. */

@@ -6,7 +6,7 @@ import type { NewRow, Store } from "#storage";
 import { principalOf } from "#access";
 import type { Guard } from "#access";
 import type { WorkloadAt } from "#workloads";
-import { needsOf, pinned } from "./launch.ts";
+import { mayReceive, needsOf, pinned } from "./launch.ts";
 
 export const DEFAULT_TTL_SECONDS = 60;
 /** A bound token is worthless alone, so it may travel for longer. */
@@ -54,10 +54,10 @@ export class Mint {
     });
     const { place } = permit;
     const reader = this.#store.read(permit);
-    const bound = !(await this.#guard.weigh(actor, "injection.receive", place)).allowed;
     const deployed = await pinned(this.#guard, reader, permit.org, place, null);
     const mayKnow = (await this.#guard.weigh(actor, "secret.list", place)).allowed;
-    await needsOf(this.#guard, reader, permit.org, place, deployed, mayKnow);
+    const needs = await needsOf(this.#guard, reader, permit.org, place, deployed, mayKnow);
+    const bound = !(await mayReceive(place, needs, (there) => this.#guard.weigh(actor, "injection.receive", there)));
     const now = this.#store.now();
     const ttlSeconds = request.ttlSeconds ?? (bound ? LONGEST_TTL_SECONDS : DEFAULT_TTL_SECONDS);
     if (ttlSeconds > LONGEST_TTL_SECONDS) throw new VaultError("invalid_input");

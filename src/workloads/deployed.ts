@@ -1,6 +1,7 @@
 import { VaultError } from "#base";
 import type { Id } from "#base";
-import type { Bindings, Reader, Row } from "#storage";
+import { below } from "#storage";
+import type { Bindings, Reader, Row, Where } from "#storage";
 import { DEFAULT_WORKLOAD } from "#access";
 import type { Guard, LaunchPlace } from "#access";
 import { referrerCheck } from "./referrer.ts";
@@ -16,7 +17,7 @@ export interface Deployed {
   readonly author: Id<"prn"> | null;
 }
 
-const MOST_LOOKED_AT = 100;
+const PAGE = 100;
 
 /**
  * The manifest that a workload has in an environment: the version deployed there; or, in an open environment that follows,
@@ -40,14 +41,8 @@ export async function deployedAt(
   }
   // Following is for open environments only; one that was closed since does not follow any more.
   if (environment.mode !== "open") return null;
-  const newest = await reader.list("manifests", {
-    where: { workloadId: workload.id },
-    order: ["version"],
-    descending: true,
-    limit: MOST_LOOKED_AT,
-  });
   const mayDeploy = new Map<Id<"prn">, boolean>();
-  for (const manifest of newest) {
+  for await (const manifest of newestFirst(reader, workload)) {
     if (isVaultsOwn(workload, manifest)) return { deployment, manifest, bindings: null, author: null };
     const author = manifest.createdBy;
     const allowed = mayDeploy.get(author) ?? (await guard.weighFor(org, author, "workload.deploy", place)).allowed;
@@ -55,6 +50,23 @@ export async function deployedAt(
     if (allowed) return { deployment, manifest, bindings: null, author };
   }
   return null;
+}
+
+/** All versions, page by page: however many are saved by those who may not deploy, the one that counts is found. */
+async function* newestFirst(reader: Reader, workload: Row<"workloads">): AsyncGenerator<Row<"manifests">> {
+  for (let after: number | null = null; ;) {
+    const where: Where<"manifests"> = { workloadId: workload.id, ...(after === null ? {} : { version: below(after) }) };
+    const page: readonly Row<"manifests">[] = await reader.list("manifests", {
+      where,
+      order: ["version"],
+      descending: true,
+      limit: PAGE,
+    });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return;
+    after = last.version;
+  }
 }
 
 /** The first manifest of a namespace's default workload was made by the vault, on nobody's behalf. */

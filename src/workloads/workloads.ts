@@ -1,9 +1,10 @@
 import { VaultError } from "#base";
-import type { Actor, IdSource } from "#base";
+import type { Actor, IdSource, Permit } from "#base";
 import { Change, listPage, noneOf, oneOf } from "#storage";
 import type { NewRow, Page, PageRequest, Reader, Row, Store } from "#storage";
 import { DEFAULT_WORKLOAD, differences, endGrants, namesOf, namespacesIn, principalOf } from "#access";
 import type { Guard, WorkloadPlace } from "#access";
+import { deployedAt } from "./deployed.ts";
 
 /** Which workload, by names. */
 export interface WorkloadAt {
@@ -93,6 +94,7 @@ export class Workloads {
   /** Takes the permission wherever the workload is deployed; `access` and `allowedVariables` also take `grant.manage`. */
   async update(actor: Actor, at: WorkloadAt, update: WorkloadUpdate): Promise<WorkloadView> {
     const permit = await this.#guard.require(actor, "workload.delete", { on: "workload", ...at, in: "deployed" });
+    await this.#mustReachFollowers(actor, permit);
     const before = permit.place.workload;
     if (update.access !== undefined || update.allowedVariables !== undefined) {
       const { allowed } = await this.#guard.weigh(actor, "grant.manage", {
@@ -124,6 +126,7 @@ export class Workloads {
   /** Its tokens are void and its leases end on their next use. Its name is free. */
   async delete(actor: Actor, at: WorkloadAt): Promise<void> {
     const permit = await this.#guard.require(actor, "workload.delete", { on: "workload", ...at, in: "deployed" });
+    await this.#mustReachFollowers(actor, permit);
     const { workload } = permit.place;
     if (workload.name === DEFAULT_WORKLOAD)
       throw new VaultError("in_use", "Each namespace keeps its default workload; it can be disabled.", {
@@ -138,6 +141,24 @@ export class Workloads {
       result: "success",
       target: { type: "workload", id: workload.id, name: workload.name },
     });
+  }
+
+  /** What stops a workload stops it in the open environments too that follow it without a deployment of their own. */
+  async #mustReachFollowers(actor: Actor, permit: Permit<WorkloadPlace>): Promise<void> {
+    const { namespace, workload } = permit.place;
+    const reader = this.#store.read(permit);
+    for (const environment of await reader.list("environments", {
+      where: { mode: "open", state: noneOf(["deleted"]) },
+    })) {
+      const place = { environment, namespace, workload };
+      if ((await this.#guard.weigh(actor, "workload.delete", place)).allowed) continue;
+      if ((await deployedAt(this.#guard, reader, permit.org, place)) === null) continue;
+      const missing = {
+        permission: "workload.delete",
+        on: `${namespace.name}/${workload.name} in every environment where it is launched`,
+      };
+      throw new VaultError("forbidden", undefined, { detail: { missing } });
+    }
   }
 
   async #list(actor: Actor, namespaceName: string | null, page: PageRequest): Promise<Page<WorkloadView>> {

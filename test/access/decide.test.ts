@@ -260,8 +260,20 @@ describe("an explicit workload", () => {
   });
 
   it("is its creator's to build, and no more", () => {
-    exactly({ who: subject({ id: etl.createdBy, orgRole: "member" }), at }, "builder");
-    exactly({ who: subject({ id: etl.createdBy, orgRole: "guest" }), at }, "builder");
+    const creator = subject({ id: etl.createdBy, orgRole: "member" });
+    exactly({ who: creator, at }, "builder");
+    const guestCreator = subject({ id: etl.createdBy, orgRole: "guest" });
+    exactly({ who: guestCreator, at, knowing: facts([grant("builder", { environmentId: open.id })]) }, "builder");
+  });
+
+  it("is nothing to its creator where they could not create it now: elsewhere, or after their grant (R95, R127)", () => {
+    const creator = subject({ id: etl.createdBy, orgRole: "member" });
+    exactly({ who: creator, at: { ...at, environment: environment("restricted") } }, null);
+    exactly({ who: creator, at: { ...at, environment: environment("private") } }, null);
+    exactly({ who: subject({ id: etl.createdBy, orgRole: "guest" }), at }, null);
+    const agent = subject({ id: etl.createdBy, orgRole: null, kind: "agent" });
+    exactly({ who: agent, at }, null);
+    exactly({ who: agent, at, knowing: facts([grant("viewer", { environmentId: open.id })]) }, null);
   });
 
   it("gives its creator nothing while everybody's rules apply to it", () => {

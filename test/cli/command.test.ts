@@ -1,3 +1,4 @@
+import { ERRORS } from "#base";
 import { randomBytes } from "#crypto";
 import Database from "better-sqlite3";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -195,8 +196,9 @@ describe("refusals", () => {
     expect(refused.code).toBe(0);
     const deployed = await sallyport("deploy data/etl --env prod", around);
     expect([deployed.code, deployed.out]).toEqual([7, ""]);
+    const remedy = ERRORS.reference_refused.remedy.replace(".", "\\.");
     expect(deployed.stderr).toMatch(
-      /^sallyport: A variable's reference may not be made\n(?: {2}[AB]: .+\n){2}Request: req_\w+\n$/,
+      new RegExp(`^sallyport: ${ERRORS.reference_refused.title}\n(?: {2}[AB]: .+\n){2}${remedy}\nRequest: req_\\w+\n$`),
     );
 
     const forbidden = await sallyport("env create nope", as(await vault.service("nobody", "agent")));

@@ -1,3 +1,4 @@
+import { ERRORS } from "#base";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,8 +54,8 @@ describe("A failure of the vault itself", () => {
     );
     const ran = await sallyport("secret show X", around);
     expect(ran.stderr).toBe(
-      "sallyport: The launch cannot work as things are now: bad\\u{1b}[2J\n  missing: secret.list on dev\n" +
-        "  DB_URL: no such\\u{1b}[1m secret\nSee `variables`, or ask whoever deployed the workload.\nRequest: req-12345678\n",
+      `sallyport: ${ERRORS.launch_refused.title}: bad\\u{1b}[2J\n  missing: secret.list on dev\n` +
+        `  DB_URL: no such\\u{1b}[1m secret\n${ERRORS.launch_refused.remedy}\nRequest: req-12345678\n`,
     );
   });
 

@@ -1,6 +1,7 @@
 import { BlockList } from "node:net";
+import { sourceOf } from "#base";
 import { describe, expect, test } from "vitest";
-import { clientAddress, isLoopback, normalAddress, sourceOf } from "../../src/http/address.ts";
+import { clientAddress, isLoopback, normalAddress } from "../../src/http/address.ts";
 
 const trusted = new BlockList();
 trusted.addSubnet("10.0.0.0", 8);

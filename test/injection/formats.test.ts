@@ -20,14 +20,32 @@ const name = fc
   .filter((text) => text !== "__proto__" && refusalOf("shell", new Map([[text, Buffer.from("x")]])) === null);
 /** Bytes with many of those that mean something to a shell or a parser. */
 const hot = fc.constantFrom(
-  ..."'\"`\\$\n\t #=!*?{}();&|<>~\u0001\u007f",
-  "\r",
-  "$(id)",
-  "\\'",
-  "''",
-  "é",
-  "\u2028",
-  "\ufeff",
+  ...[
+    "'",
+    '"',
+    "`",
+    "\\",
+    "$",
+    "\n",
+    "\t",
+    " ",
+    "#",
+    "=",
+    "!",
+    "*",
+    "?",
+    "{",
+    "}",
+    "(",
+    ")",
+    ";",
+    "&",
+    "|",
+    "<",
+    ">",
+    "~",
+  ],
+  ...["\u0001", "\u007f", "\r", "$(id)", "\\'", "''", "é", "\u2028", "\ufeff"],
 );
 const text = fc
   .array(fc.oneof(hot, fc.string({ unit: "grapheme", maxLength: 4 })), { maxLength: 12 })

@@ -24,7 +24,7 @@ describe("Launches in the list", () => {
     return item.injectionId;
   }
   const listed = async (who: Client, query: object = {}): Promise<Injection["id"][]> =>
-    (await who.do("injection.list", { query: { limit: "200", ...query } as never })).items.map((one) => one.id);
+    (await who.do("injection.list", { query: { limit: "200", ...query } })).items.map((one) => one.id);
 
   it("shows operators all launches of their scope, without the name or value of a secret (R72, R73)", async () => {
     const ids = [await launch(pad.owner), await launch(pad.contributor), await launch(pad.operator)];
@@ -128,7 +128,7 @@ describe("Launches in the list", () => {
     let after: string | null = null;
     do {
       const page: Response<"injection.list"> = await pad.owner.do("injection.list", {
-        query: { limit: "3", ...(after === null ? {} : { after }) } as never,
+        query: { limit: "3", ...(after === null ? {} : { after }) },
       });
       paged.push(...page.items.map((one) => one.id));
       after = page.next;

@@ -146,7 +146,7 @@ describe("Between the mint and the exchange, now means now", () => {
       return { bearer: await pad.mint(user, "job", { ttlSeconds: 900 }), grant: id };
     };
     const removed = await minter("m1");
-    await pad.owner.do("grant.delete", { params: { id: removed.grant as never } });
+    await pad.owner.do("grant.delete", { params: { id: removed.grant } });
     expect(await pad.outcome(removed.bearer)).toBe("launch_refused");
 
     const disabled = await minter("m2");

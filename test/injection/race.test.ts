@@ -20,7 +20,7 @@ describe("An exchange and changes at the same moment", () => {
     const all: Event[] = [];
     for (let after: string | undefined; ;) {
       const page = await pad.owner.do("audit.list", {
-        query: { limit: "500", ...(after === undefined ? {} : { after }) } as never,
+        query: { limit: "500", ...(after === undefined ? {} : { after }) },
       });
       all.push(...page.items.filter((event) => event.seq > seq));
       if (page.next === null || (page.items.at(-1)?.seq ?? 0) <= seq)

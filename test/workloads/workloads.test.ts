@@ -558,7 +558,10 @@ describe("an explicit workload", () => {
 describe("disabling and deleting a workload", () => {
   it("takes the permission wherever it is deployed (R47, C10)", async () => {
     const devOnly = await vault.user("dev-contributor", "guest");
-    await owner.do("grant.create", { body: { principal: "dev-contributor", role: "contributor", environment: "dev" } });
+    // The other open environments follow what the owner saves: whoever stops the workload stops it there too.
+    const { items } = await owner.do("environment.list", { query: {} });
+    for (const { name: environment } of items.filter(({ mode }) => mode === "open"))
+      await owner.do("grant.create", { body: { principal: "dev-contributor", role: "contributor", environment } });
     await create("wide");
     await save("wide", { V: { value: "1" } });
     await deploy("wide", "dev");

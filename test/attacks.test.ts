@@ -1,0 +1,135 @@
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startVault } from "./harness.ts";
+import type { Client, TestVault } from "./harness.ts";
+
+/** What a review by an attacker found, each kept from coming back. */
+describe("an attacker", () => {
+  let vault: TestVault;
+  let owner: Client;
+  beforeAll(async () => {
+    vault = await startVault();
+    ({ owner } = vault);
+  });
+  afterAll(() => vault.close());
+
+  it("who is an admin gets no set-up credential for one who becomes an owner meanwhile (R28)", async () => {
+    const admin = await vault.user("ada", "admin");
+    let won = 0;
+    for (let n = 0; n < 10; n++) {
+      const user = `climber${String(n)}`;
+      await vault.user(user);
+      const [invited, promoted] = await Promise.all([
+        admin.try("user.invite", { params: { user } }),
+        owner.try("user.update", { params: { user }, body: { role: "owner" } }),
+      ]);
+      if (invited.status !== 200 || promoted.status !== 200) continue;
+      const setUp = await vault.anonymous
+        .as(invited.body.setUpToken)
+        .try("set-up.complete", { body: { password: "a password of mine" } });
+      if (setUp.status === 200) won += 1;
+    }
+    expect(won).toBe(0);
+  });
+
+  it("who was deleted while a body was on its way does nothing with it (R37, R148)", async () => {
+    const admin = await vault.user("slow", "admin");
+    const { hostname, port } = new URL(vault.url);
+    const body = JSON.stringify({ login: "backdoor", role: "admin" });
+    const answer = new Promise<string>((resolve) => {
+      const socket = connect(Number(port), hostname);
+      let text = "";
+      socket.on("data", (chunk) => (text += chunk.toString()));
+      socket.on("close", () => {
+        resolve(text);
+      });
+      socket.write(
+        `POST /v1/users HTTP/1.1\r\nhost: ${hostname}\r\nauthorization: Bearer ${admin.token ?? ""}\r\ncontent-type: application/json\r\ncontent-length: ${String(body.length)}\r\nconnection: close\r\n\r\n${body.slice(0, 5)}`,
+      );
+      setTimeout(() => {
+        void owner.do("user.delete", { params: { user: "slow" } }).then(() => socket.write(body.slice(5)));
+      }, 100);
+    });
+    expect(await answer).toMatch(/^HTTP\/1.1 401 /);
+    expect(await owner.code("user.get", { params: { user: "backdoor" } })).toBe("not_found");
+  });
+
+  it("who is an agent builds its explicit workload only where it may, and no longer than that (R95)", async () => {
+    await owner.do("environment.create", { body: { name: "agent-7" } });
+    await owner.do("environment.create", { body: { name: "hidden", mode: "private", localRun: true } });
+    const agent = await vault.service("agent-seven", "agent");
+    const grant = await owner.do("grant.create", {
+      body: { principal: "agent-seven", role: "contributor", environment: "agent-7" },
+    });
+    const at = { namespace: "default", workload: "tool" };
+    await agent.do("workload.create", { params: { namespace: "default" }, body: { name: "tool", access: "explicit" } });
+    await agent.do("manifest.save", { params: at, body: { variables: { A: { value: "1" } } } });
+    await agent.do("deployment.set", { params: { ...at, environment: "agent-7" }, body: {} });
+    for (const environment of ["prod", "hidden", "dev"]) {
+      expect([403, 404]).toContain(
+        (await agent.try("deployment.set", { params: { ...at, environment }, body: {} })).status,
+      );
+      expect([403, 404]).toContain((await agent.try("token.mint", { params: at, body: { environment } })).status);
+    }
+    await owner.do("grant.delete", { params: { id: grant.id } });
+    expect(await agent.code("token.mint", { params: at, body: { environment: "agent-7" } })).toBe("not_found");
+  });
+
+  it("who is a builder reads no value of an open environment through a launch in another (C22)", async () => {
+    await owner.do("environment.create", { body: { name: "staging", mode: "open" } });
+    await owner.do("secret.write", {
+      params: { environment: "staging", namespace: "default", secret: "STG" },
+      body: { value: "staging value" },
+    });
+    const builder = await vault.user("bob");
+    await owner.do("grant.create", { body: { principal: "bob", role: "builder", environment: "staging" } });
+    const at = { namespace: "default", workload: "peek" };
+    await builder.do("workload.create", { params: { namespace: "default" }, body: { name: "peek" } });
+    await builder.do("manifest.save", { params: at, body: { variables: { PEEK: { secret: "staging/default/STG" } } } });
+    const minted = await builder.do("token.mint", { params: at, body: { environment: "dev" } });
+    expect(minted.bound).toBe(true);
+    expect(await vault.anonymous.as(minted.items[0]?.token ?? null).code("token.exchange", { query: {} })).toBe(
+      "runner_required",
+    );
+    // Whoever may take delivery in both places gets it.
+    const contributor = await vault.user("carla");
+    expect((await contributor.do("token.mint", { params: at, body: { environment: "dev" } })).bound).toBe(false);
+  });
+
+  it("who may edit but not deploy or delete in an open environment stops nothing there (C23)", async () => {
+    const agent = await vault.service("agent-eight", "agent");
+    await owner.do("environment.create", { body: { name: "agent-8" } });
+    await owner.do("grant.create", { body: { principal: "agent-eight", role: "contributor", environment: "agent-8" } });
+    const at = { namespace: "default", workload: "default" };
+    for (let n = 0; n < 110; n++)
+      await agent.do("manifest.save", { params: at, body: { variables: { N: { value: String(n) } } } });
+    expect((await owner.try("token.mint", { params: at, body: { environment: "dev" } })).status).toBe(201);
+    expect(await agent.code("workload.update", { params: at, body: { state: "disabled" } })).toBe("forbidden");
+    expect((await owner.try("token.mint", { params: at, body: { environment: "dev" } })).status).toBe(201);
+  });
+
+  it("who asks for a format that nobody has gets 406 and makes no error of ours", async () => {
+    const bearer = vault.anonymous.as("sp_inj_made_up");
+    expect(await bearer.code("token.exchange", { query: {}, headers: { accept: "image/png" } })).toBe("not_acceptable");
+  });
+
+  it("who holds the instance and is no owner any more holds it no more", async () => {
+    await vault.user("second", "owner");
+    const second = vault.anonymous.as(
+      (
+        await vault.anonymous.do("session.create", {
+          body: { login: "second", password: "correct horse battery staple", org: "main" },
+        })
+      ).token,
+    );
+    await second.do("user.update", { params: { user: "owner" }, body: { role: "guest" } });
+    const first = vault.anonymous.as(
+      (
+        await vault.anonymous.do("session.create", {
+          body: { login: "owner", password: "correct horse battery staple", org: "main" },
+        })
+      ).token,
+    );
+    expect(await first.code("org.create", { body: { name: "mine", owner: "me" } })).toBe("not_found");
+  });
+});
