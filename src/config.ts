@@ -94,6 +94,10 @@ export function readConfig(
     throw new VaultError("config_invalid", undefined, { detail: { faults } });
   }
   const { data, keys, checkpoints, listen, maxFailures, ...rest } = parsed.data;
+  if (!isLoopback(listen.host) && !rest.insecurePlainHttp) {
+    const message = "plain HTTP only on a loopback address; behind a proxy that speaks TLS, say --insecure-plain-http";
+    throw new VaultError("config_invalid", undefined, { detail: { faults: [{ field: "listen", message }] } });
+  }
   return Object.freeze({
     ...rest,
     dataFolder: resolve(data),
@@ -103,4 +107,9 @@ export function readConfig(
     port: listen.port,
     failuresPerTenSeconds: maxFailures,
   });
+}
+
+/** Reached from this machine only. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }

@@ -23,11 +23,8 @@ async function up(flags: UpFlags): Promise<number> {
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),
   );
-  const vault = await createVault(config, version, log);
-  if (vault.founded !== null) await tellOwner(config.keysFolder, vault.founded);
-  process.stdout.write(`Sallyport ${version} listens on ${vault.url}\n`);
-  if (process.versions.node.startsWith("20.")) log.warn({}, "Node 20 is past its end of life: Node 24 is recommended");
-  const signal = await new Promise<string>((resolve) => {
+  // From now on, so that who reads that it listens can end it: an early signal ends it after its start.
+  const signalled = new Promise<string>((resolve) => {
     for (const name of ["SIGTERM", "SIGINT"] as const) {
       process.once(name, () => {
         resolve(name);
@@ -35,6 +32,11 @@ async function up(flags: UpFlags): Promise<number> {
       });
     }
   });
+  const vault = await createVault(config, version, log);
+  if (vault.founded !== null) await tellOwner(config.keysFolder, vault.founded);
+  process.stdout.write(`Sallyport ${version} listens on ${vault.url}\n`);
+  if (process.versions.node.startsWith("20.")) log.warn({}, "Node 20 is past its end of life: Node 24 is recommended");
+  const signal = await signalled;
   log.info({ signal }, "draining");
   await vault.close();
   return 0;

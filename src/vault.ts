@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { chmod, writeFile } from "node:fs/promises";
 import { INSTANCE, SECOND, VaultError, systemClock } from "#base";
 import type { Clock, Id } from "#base";
@@ -39,6 +39,7 @@ import { Deployments, Manifests, Workloads } from "#workloads";
 import { Exchange, Injections, Leases, Mint } from "#injection";
 import { createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Readiness, Rooms } from "#http";
+import { isLoopback } from "./config.ts";
 import type { Config } from "./config.ts";
 
 /** What a test or another entry point may put in another's place. */
@@ -122,8 +123,8 @@ export async function createVault(
     if (instance === null)
       throw new VaultError("schema_unknown", "The database has keys but no instance: it is damaged.");
 
-    // The audit log's checkpoints.
-    const signer = await loadSigner(signingFile, `sallyport/${instance.value}`);
+    // The audit log's checkpoints. Their name is the signing key's: nothing in the database can make them another vault's.
+    const signer = await loadSigner(signingFile, (id) => `sallyport/${id}`);
     const checkpoints = new Checkpoints({ path: config.checkpointFile, facts, signer, clock, onFault });
     await writeFile(join(config.keysFolder, "checkpoint.pub"), `${checkpoints.verifierKey}\n`, { mode: 0o644 });
     await chmod(join(config.keysFolder, "checkpoint.pub"), 0o644);
@@ -216,7 +217,7 @@ export async function createVault(
     async function status(org: Id<"org">): Promise<Response<"status.get">> {
       const last = await checkpoints.newest(org);
       const { ready: isReady } = await ready();
-      const sameFolder = config.checkpointFile.startsWith(config.dataFolder);
+      const sameFolder = config.checkpointFile.startsWith(`${config.dataFolder}${sep}`);
       return {
         version,
         node: process.version,
@@ -277,10 +278,6 @@ async function closeAll(opened: readonly (() => void | Promise<void>)[]): Promis
   }
   if (faults.length > 0)
     throw new VaultError("store_unavailable", "The vault did not close cleanly.", { cause: faults[0] });
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 function causeOf(error: unknown): string | null {

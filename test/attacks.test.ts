@@ -1,5 +1,11 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { idToBytes } from "#base";
+import type { Id } from "#base";
 import { startVault } from "./harness.ts";
 import type { Client, TestVault } from "./harness.ts";
 
@@ -131,5 +137,95 @@ describe("an attacker", () => {
       ).token,
     );
     expect(await first.code("org.create", { body: { name: "mine", owner: "me" } })).toBe("not_found");
+  });
+});
+
+/** With the files in hand, while the vault is down. */
+describe("somebody who can write the database", () => {
+  /** The rows of these tables, to be put back later; every column but the key's is replaced. */
+  function keep(file: string, table: string, key: string): (id: Buffer) => void {
+    const db = new Database(file);
+    const rows = db.prepare<[], Record<string, Buffer>>(`SELECT * FROM ${table}`).all();
+    db.close();
+    return (id) => {
+      const row = rows.find((one) => one[key]?.equals(id) === true);
+      if (row === undefined) throw new Error("no such row was kept");
+      const names = Object.keys(row);
+      const again = new Database(file);
+      again
+        .prepare(`UPDATE ${table} SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE ${key} = ?`)
+        .run(...Object.values(row), id);
+      again.close();
+    };
+  }
+  const idBytes = (id: string): Buffer => idToBytes(id as Id<"inj">);
+
+  it("gets nothing again from a used token, though the rows of its use are undone (R69)", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sallyport-"));
+    const file = join(folder, "data", "vault.db");
+    let vault = await startVault({ folder });
+    await vault.owner.do("secret.write", {
+      params: { environment: "dev", namespace: "default", secret: "S" },
+      body: { value: "once" },
+    });
+    const minted = await vault.owner.do("token.mint", {
+      params: { namespace: "default", workload: "default" },
+      body: { environment: "dev", ttlSeconds: 900 },
+    });
+    const [{ token, injectionId } = { token: "", injectionId: "" }] = minted.items;
+    await vault.close();
+    const putBack = keep(file, "injections", "id");
+    vault = await startVault({ folder });
+    await vault.anonymous.as(token).do("token.exchange", { query: {} });
+    await vault.close();
+    putBack(idBytes(injectionId));
+    const db = new Database(file);
+    db.pragma("foreign_keys = OFF");
+    expect(db.prepare("DELETE FROM exchanges WHERE injection_id = ?").run(idBytes(injectionId)).changes).toBe(1);
+    db.close();
+    vault = await startVault({ folder });
+    expect(await vault.anonymous.as(token).code("token.exchange", { query: {} })).toBe("token_invalid");
+    expect((await vault.owner.do("audit.verify")).intact).toBe(false);
+    await vault.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it("cannot hide an old state that was put back behind the next change of the row", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sallyport-"));
+    const file = join(folder, "data", "vault.db");
+    let vault = await startVault({ folder });
+    const params = { environment: "dev", namespace: "default", secret: "S" };
+    const { id } = await vault.owner.do("secret.write", { params, body: { value: "old" } });
+    await vault.close();
+    const putBack = keep(file, "secrets", "id");
+    vault = await startVault({ folder });
+    await vault.owner.do("secret.write", { params, body: { value: "new" } });
+    await vault.close();
+    putBack(idBytes(id));
+    vault = await startVault({ folder });
+    await vault.owner.do("secret.update", { params, body: { description: "as if nothing had been" } });
+    const { intact, faults } = await vault.owner.do("audit.verify");
+    expect(intact).toBe(false);
+    expect(faults.map((fault) => fault.where)).toContain(`row ${id} of secrets`);
+    await vault.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it("does not make the checkpoint file another vault's by changing the instance's name", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sallyport-"));
+    const file = join(folder, "data", "vault.db");
+    let vault = await startVault({ folder });
+    await vault.close();
+    const old = await readFile(file);
+    vault = await startVault({ folder });
+    await vault.owner.do("namespace.create", { body: { name: "later" } });
+    await vault.close();
+    await writeFile(file, old);
+    for (const rest of ["-wal", "-shm"]) await rm(`${file}${rest}`, { force: true });
+    const db = new Database(file);
+    db.prepare("UPDATE meta SET value = ? WHERE name = 'instance'").run("00".repeat(16));
+    db.close();
+    await expect(startVault({ folder })).rejects.toMatchObject({ code: "database_rolled_back" });
+    await rm(folder, { recursive: true });
   });
 });

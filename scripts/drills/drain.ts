@@ -11,20 +11,26 @@ const LOAD = 8;
 const LOAD_MS = 400;
 const MUST_END_MS = 10_000;
 
+/** The last that was acknowledged of a secret. */
+interface Written {
+  readonly version: number;
+  readonly value: string;
+}
+
 export const drain: Drill = {
   name: "drain",
   what: "rounds of SIGTERM under load: what was being sent is answered and durable, the exit code is 0, the next start works",
   async run(size) {
     const found = new Findings();
     const ground = await Ground.start();
-    const acknowledged = new Map<string, string>();
+    const acknowledged = new Map<string, Written>();
     try {
       for (let round = 1; round <= ROUNDS[size]; round += 1) {
         const problems = await stopUnderLoad(ground, acknowledged, round);
         await ground.again();
-        for (const [secret, value] of acknowledged) {
+        for (const [secret, { version, value }] of acknowledged) {
           const params = { environment: "prod", namespace: "default", secret };
-          const shown = await ground.owner.try("secret.reveal", { params, body: { reason: "drill" } });
+          const shown = await ground.owner.try("secret.reveal", { params, body: { reason: "drill", version } });
           if (shown.status !== 200 || shown.body.value !== value)
             problems.push(`${secret} is not what was acknowledged`);
         }
@@ -32,14 +38,14 @@ export const drain: Drill = {
         if (fault !== null) problems.push(fault);
         found.tried(problems.length === 0 ? null : `round ${String(round)}: ${problems.slice(0, 5).join("; ")}`);
       }
-      return found.report({ "acknowledged writes": acknowledged.size, "half-sent requests": SLOW * ROUNDS[size] });
+      return found.report({ "secrets looked at": acknowledged.size, "half-sent requests": SLOW * ROUNDS[size] });
     } finally {
       await ground.close();
     }
   },
 };
 
-async function stopUnderLoad(ground: Ground, acknowledged: Map<string, string>, round: number): Promise<string[]> {
+async function stopUnderLoad(ground: Ground, acknowledged: Map<string, Written>, round: number): Promise<string[]> {
   const problems: string[] = [];
   const knocker = new Knocker(ground.url);
   let running = true;
@@ -48,12 +54,8 @@ async function stopUnderLoad(ground: Ground, acknowledged: Map<string, string>, 
       const [secret, value] = [`L${String(at)}`, `${String(round)}-${String(count)}`];
       const path = `/v1/environments/prod/namespaces/default/secrets/${secret}`;
       const answer = await knocker.ask("PUT", path, ground.ownerToken, { value });
-      if (answer?.status === 200) acknowledged.set(secret, value);
-      // What gets no answer may or may not have been done; what is known of this secret ends here.
-      else {
-        acknowledged.delete(secret);
-        return;
-      }
+      if (answer?.status !== 200) return;
+      acknowledged.set(secret, { version: Number(answer.body.version), value });
     }
   });
   const halves = Array.from({ length: SLOW }, (_, at) => new HalfSent(ground, `S${String(round)}_${String(at)}`));
@@ -64,7 +66,7 @@ async function stopUnderLoad(ground: Ground, acknowledged: Map<string, string>, 
   await pause(50 + random(150));
   for (const half of halves) {
     const status = await half.finish();
-    if (status === 200) acknowledged.set(half.secret, half.value);
+    if (status === 200) acknowledged.set(half.secret, { version: 1, value: half.value });
     else problems.push(`a request in flight was answered ${String(status)}`);
   }
   const { code, signal } = await ended;

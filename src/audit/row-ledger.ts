@@ -18,14 +18,25 @@ interface Said {
  */
 export class RowLedger {
   readonly #said = new Map<string, Map<string, Said>>();
+  readonly #faults: Fault[] = [];
 
-  /** Takes the next event of the chain. */
+  /** Takes the next event of the chain. A change that was made to another state than the newest one hides a tampering. */
   take(part: PublicPart): void {
-    for (const [table, row, digest] of part.rows) {
+    for (const [table, row, digest, before] of part.rows) {
+      const last = this.#said.get(table)?.get(row);
+      if (last !== undefined && before !== last.event) {
+        const what = `event ${String(part.seq)} changed another state of it than event ${String(last.seq)} had left: an old one had been put back`;
+        this.#faults.push({ where: `row ${row} of ${table}`, what });
+      }
       const rows = this.#said.get(table) ?? new Map<string, Said>();
       this.#said.set(table, rows);
       rows.set(row, { event: part.id, seq: part.seq, gone: digest === null });
     }
+  }
+
+  /** Rows whose old state was put back and then changed as if nothing had been. */
+  get laundered(): readonly Fault[] {
+    return this.#faults;
   }
 
   /** Where the rows are not as the events say. What changes meanwhile may be among it: see {@link changedSince}. */

@@ -35,6 +35,7 @@ export async function verifyChain(reader: Reader, kept: Kept, verifier: Verifier
     const rows = await walk.ledger.hold(reader);
     // What was changed while the rows were read is not at fault.
     await walk.onwards(reader);
+    for (const { where, what } of walk.ledger.laundered) fault(where, what);
     for (const { table, row, where, what } of rows) if (!walk.ledger.changedSince(seq, table, row)) fault(where, what);
   }
   return {

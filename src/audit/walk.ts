@@ -126,7 +126,7 @@ function parsePublic(text: string): PublicPart | null {
   try {
     const part = JSON.parse(text) as Omit<PublicPart, "v"> & { readonly v: unknown };
     const isDigest = (row: unknown): boolean =>
-      Array.isArray(row) && row.length === 3 && typeof row[0] === "string" && typeof row[1] === "string";
+      Array.isArray(row) && row.length === 4 && typeof row[0] === "string" && typeof row[1] === "string";
     return part.v === 1 && "type" in part.actor && Array.isArray(part.rows) && part.rows.every(isDigest)
       ? { ...part, v: 1 }
       : null;

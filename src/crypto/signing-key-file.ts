@@ -16,11 +16,17 @@ export async function createSigningKeyFile(path: string, ids: IdSource): Promise
   return id;
 }
 
-/** The signer whose seed is in the file, under the name its notes shall carry. Errors as those of `readKeyFile`. */
-export async function loadSigner(path: string, name: string): Promise<Signer & { readonly id: Id<"key"> }> {
+/**
+ * The signer whose seed is in the file, under the name its notes shall carry, which may be made of the key's id. Errors as
+ * those of `readKeyFile`.
+ */
+export async function loadSigner(
+  path: string,
+  name: string | ((id: Id<"key">) => string),
+): Promise<Signer & { readonly id: Id<"key"> }> {
   const { id, secret } = parseKeyText("checkpoint", path, await readKeyFile(path));
   try {
-    return { id, ...createSigner(name, secret) };
+    return { id, ...createSigner(typeof name === "string" ? name : name(id), secret) };
   } finally {
     secret.fill(0);
   }

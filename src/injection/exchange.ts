@@ -2,7 +2,7 @@ import { INSTANCE, SECOND, VaultError, isVaultError } from "#base";
 import type { Actor, Call, ErrorCode, Id, IdSource, Outcome, Permit, Redacted } from "#base";
 import { equal, generateToken, parseToken, sha256, tokenId } from "#crypto";
 import type { ParsedToken } from "#crypto";
-import { Change, MissedExpectation } from "#storage";
+import { Change, MissedExpectation, oneOf } from "#storage";
 import type { Facts, Reader, Row, Store } from "#storage";
 import { placeOfLaunch } from "#access";
 import type { Guard, LaunchPlace, Place, Tally } from "#access";
@@ -13,12 +13,14 @@ import { encodeText, encodeValue } from "./format.ts";
 import type { FormatName, Variables } from "./format.ts";
 import { deliver, mayReceive, needsOf, pinned, whyNot } from "./launch.ts";
 import type { Delivery } from "./launch.ts";
-import { injectionState, leaseState, newLease, revokedMark } from "./lease.ts";
+import { injectionState, leaseState, newLease } from "./lease.ts";
 
 const REPEAT_MS = 10 * SECOND;
 /** 128 bits in any usual spelling. */
 const REPEAT_KEY = /^[\x21-\x7e]{22,200}$/;
 const MOST_TRIES = 8;
+/** After one of these about it, a token is no longer good. */
+const ENDS_A_TOKEN = ["token.exchange", "exchange.repeated", "injection.revoke"];
 /** What a launch is refused with by those below, where the reason is in what was thrown. */
 const REFUSALS: readonly ErrorCode[] = ["launch_refused", "not_deployed", "not_representable"];
 
@@ -185,8 +187,10 @@ export class Exchange {
     if (used !== null) return this.#again({ ...launch, injection, place }, used, request, epoch.epoch);
     const now = store.now();
     if (injection.state !== "minted") return this.#refuse(launch, "token_invalid", injection.state);
-    if ((await reader.count("idempotency", { digest: revokedMark(injection.id) })) > 0)
-      return this.#refuse(launch, "token_invalid", "revoked, whatever its row says");
+    // The log counts for more than the rows: old ones put back behind the vault's back grant nothing again.
+    const over = { targetId: injection.id, action: oneOf(ENDS_A_TOKEN), result: "success" } as const;
+    if ((await reader.count("auditEvents", over)) > 0)
+      return this.#refuse(launch, "token_invalid", "used or revoked before, whatever the rows say");
     if (injection.expiresAt <= now) return this.#refuse(launch, "token_invalid", "expired");
     const { address } = permit.actor.call;
     if (!addressAllowed(injection.cidrs, address))

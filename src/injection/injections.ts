@@ -4,7 +4,7 @@ import { Change, MissedExpectation, above, below, listPage, oneOf } from "#stora
 import type { Page, PageRequest, Query, Reader, Row, Store } from "#storage";
 import { environmentNamed, namesOf, namespaceNamed } from "#access";
 import type { Guard, LaunchPlace } from "#access";
-import { injectionState, leaseState, revokedMark } from "./lease.ts";
+import { injectionState, leaseState } from "./lease.ts";
 import type { LeaseState } from "./lease.ts";
 
 export interface LeaseView {
@@ -92,11 +92,7 @@ export class Injections {
       if (injection === null) throw new VaultError("not_found");
       const change = new Change();
       if (lease?.state === "active") change.replace("leases", lease, { state: "revoked", endedAt: this.#store.now() });
-      if (injection.state === "minted") {
-        change.replace("injections", injection, { state: "revoked" });
-        const mark = { digest: revokedMark(id), target: id, createdAt: this.#store.now() };
-        if ((await reader.count("idempotency", { digest: mark.digest })) === 0) change.insert("idempotency", mark);
-      }
+      if (injection.state === "minted") change.replace("injections", injection, { state: "revoked" });
       try {
         await this.#store.commit(permit, change.raiseEpoch(), {
           result: "success",

@@ -1,6 +1,6 @@
 import { DAY, HOUR } from "#base";
 import type { Id, IdSource, Redacted } from "#base";
-import { generateToken, sha256 } from "#crypto";
+import { generateToken } from "#crypto";
 import type { NewRow, Row } from "#storage";
 import type { LaunchPlace } from "#access";
 
@@ -43,14 +43,6 @@ export function leaseState(
   if (lease.state !== "active") return lease.state;
   if (lease.expiresAt <= now) return "expired";
   return place?.environment.state === "active" && place.workload.state === "active" ? "active" : "revoked";
-}
-
-/**
- * The key of the row that says, beside the token's own, that this token was revoked: an authentic row of the time before,
- * put back behind the vault's back, grants nothing.
- */
-export function revokedMark(injection: Id<"inj">): Buffer {
-  return sha256(Buffer.from(`revoked ${injection}`));
 }
 
 export function injectionState(

@@ -24,6 +24,8 @@ export interface RowDigest {
   readonly table: TableName;
   readonly row: string;
   readonly digest: Buffer | null;
+  /** The event that the row named before; `null` for a new row. */
+  readonly before: Id<"evt"> | null;
 }
 
 /**
@@ -52,6 +54,7 @@ export class Proofs {
     table: TableName,
     raw: Readonly<Record<string, Raw>>,
     changedBy: Id<"evt">,
+    before: Id<"evt"> | null,
   ): Promise<{ columns: Record<string, Raw>; digest: RowDigest }> {
     const version = newest(table);
     const fields = fieldsOf(table, version, org, raw, idToBytes(changedBy));
@@ -59,12 +62,12 @@ export class Proofs {
     const { key, mac, digest } = await this.#integrity.prove(org, fields);
     return {
       columns: { changed_by: idToBytes(changedBy), mac_version: version, mac_key: idToBytes(key), mac },
-      digest: { table, row: nameOf(table, raw), digest },
+      digest: { table, row: nameOf(table, raw), digest, before },
     };
   }
 
-  gone(table: TableName, raw: Readonly<Record<string, Raw>>): RowDigest {
-    return { table, row: nameOf(table, raw), digest: null };
+  gone(table: TableName, raw: Readonly<Record<string, Raw>>, before: Id<"evt">): RowDigest {
+    return { table, row: nameOf(table, raw), digest: null, before };
   }
 
   /** The event that last changed the row. Throws `integrity_failed`, after the alarm, when the row does not prove itself. */

@@ -183,10 +183,14 @@ async function compileChange(
 ): Promise<{ statements: Statement[]; rows: RowDigest[] }> {
   const org = idToBytes(permit.org);
   const rows: RowDigest[] = [];
-  const prove = async (table: TableName, row: Readonly<Record<string, unknown>>): Promise<Record<string, Raw>> => {
+  const prove = async (
+    table: TableName,
+    row: Readonly<Record<string, unknown>>,
+    before: Id<"evt"> | null,
+  ): Promise<Record<string, Raw>> => {
     const raw = rawRow(table, org, row);
     if (TABLES[table].macs === null) return raw;
-    const proved = await proofs.prove(permit.org, table, raw, permit.event.id);
+    const proved = await proofs.prove(permit.org, table, raw, permit.event.id, before);
     rows.push(proved.digest);
     return { ...raw, ...proved.columns };
   };
@@ -201,7 +205,7 @@ async function compileChange(
         break;
       case "insert":
         guardDirectory(permit, command.table);
-        add(compiler.insert(command.table, await prove(command.table, command.row)));
+        add(compiler.insert(command.table, await prove(command.table, command.row, null)));
         break;
       case "replace":
         guardDirectory(permit, command.table);
@@ -210,14 +214,14 @@ async function compileChange(
             command.table,
             org,
             identity(command.table, command.before),
-            await prove(command.table, command.after),
+            await prove(command.table, command.after, eventOf(command.before)),
           ),
         );
         break;
       case "remove":
         guardDirectory(permit, command.table);
         if (TABLES[command.table].macs !== null)
-          rows.push(proofs.gone(command.table, rawRow(command.table, org, command.before)));
+          rows.push(proofs.gone(command.table, rawRow(command.table, org, command.before), eventOf(command.before)));
         add(compiler.delete(command.table, org, identity(command.table, command.before)));
         break;
       case "raise-epoch":
@@ -226,6 +230,11 @@ async function compileChange(
     }
   }
   return { statements, rows };
+}
+
+/** The event that the row names as its last, as it was read. */
+function eventOf(before: Readonly<Record<string, unknown>>): Id<"evt"> {
+  return before.changedBy as Id<"evt">;
 }
 
 /** The list of orgs is the instance's: only its own operations write there. */

@@ -326,12 +326,12 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         const event = await reader().get("auditEvents", { id: permit.event.id });
         expect(event).toMatchObject({ seq, time: at, action: "test.tell", result: "success", targetId: row.id });
         const told = JSON.parse(event?.public ?? "{}") as { rows: unknown[][] };
-        expect(told.rows).toEqual([["namespaces", row.id, expect.stringMatching(/^[0-9a-f]{64}$/)]]);
+        expect(told.rows).toEqual([["namespaces", row.id, expect.stringMatching(/^[0-9a-f]{64}$/), null]]);
         const gone = world.permit();
         await world.store.commit(gone, new Change().remove("namespaces", await found(row.id)), DONE);
         const last = await reader().get("auditEvents", { id: gone.event.id });
         expect((JSON.parse(last?.public ?? "{}") as { rows: unknown[][] }).rows).toEqual([
-          ["namespaces", row.id, null],
+          ["namespaces", row.id, null, permit.event.id],
         ]);
       });
 

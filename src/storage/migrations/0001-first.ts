@@ -371,6 +371,8 @@ const INDEXES: readonly Index[] = [
   { name: "injections_workload", table: "injections", columns: ["org_id", "workload_id", "id"] },
   { name: "leases_injection", table: "leases", columns: ["org_id", "injection_id"] },
   { name: "audit_events_id", table: "audit_events", columns: ["org_id", "id"], unique: true },
+  { name: "audit_events_actor", table: "audit_events", columns: ["org_id", "actor_id", "time"] },
+  { name: "audit_events_target", table: "audit_events", columns: ["org_id", "target_id", "time"] },
   { name: "audit_events_time", table: "audit_events", columns: ["org_id", "time", "slot", "seq"] },
 ];
 

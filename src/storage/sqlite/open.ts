@@ -62,7 +62,7 @@ export function lockFolder(Driver: typeof Database, folder: string): Connection 
   } catch (error) {
     lock?.close();
     if (codeOf(error).startsWith("SQLITE_BUSY"))
-      throw new VaultError("folder_in_use", `Another vault uses the data folder ${folder}.`);
+      throw new VaultError("folder_in_use", `${folder} is locked by a running process.`);
     throw new VaultError("store_unavailable", `The data folder ${folder} cannot be written.`, { cause: error });
   }
 }
