@@ -9,6 +9,7 @@ import { SESSION_IDLE_MS } from "./limits.ts";
 import { newSession } from "./sessions.ts";
 import type { SignedIn } from "./sessions.ts";
 import { SignInDelay } from "./sign-in-delay.ts";
+import { Crowd } from "./crowd.ts";
 
 interface Parts {
   readonly guard: Guard;
@@ -23,6 +24,7 @@ interface Parts {
 export class SignIn {
   readonly #parts: Parts;
   readonly #delay: SignInDelay;
+  readonly #crowd = new Crowd();
   /** Guesses of one name from one source wait for each other, so that many at once are delayed like many in a row. */
   readonly #turns = new Turns();
 
@@ -39,7 +41,21 @@ export class SignIn {
     const login = request.login.normalize("NFC").trim().toLowerCase();
     const org = await this.#org(request.org);
     const key = delayKey(org?.id ?? request.org ?? "", login, call);
-    return this.#turns.take(key, () => this.#signIn(call, org, login, request.password, key));
+    const leave = this.#enter(call, org);
+    try {
+      return await this.#turns.take(key, () => this.#signIn(call, org, login, request.password, key));
+    } finally {
+      leave();
+    }
+  }
+
+  #enter(call: Call, org: Row<"orgs"> | null): () => void {
+    try {
+      return this.#crowd.enter(call.address);
+    } catch (error) {
+      this.#parts.tally.count(call, "rate_limited", org?.id ?? INSTANCE);
+      throw error;
+    }
   }
 
   async #signIn(
