@@ -15,6 +15,11 @@ import { readProject } from "./project.ts";
 import type { Project } from "./project.ts";
 import { connect } from "./transport.ts";
 
+/** For who is refused, or sees nothing, as nobody in particular. */
+export const GUEST_HINT =
+  "You came by the machine's own socket, which is the owner only while there is one user and the vault listens on this " +
+  "machine only: sallyport login";
+
 /** What a command works with: where the vault is, who is calling, what is typed, where results go. Each found when asked for. */
 export class Cli {
   readonly doors: Doors;
@@ -23,6 +28,7 @@ export class Cli {
   /** The folder in which projects, sockets and files are looked for. */
   readonly folder: string;
   readonly #given: Given;
+  readonly #bearer = once(() => this.#findBearer());
   #where: Where | null = null;
   #client: Promise<Client> | null = null;
   #project: Project | null = null;
@@ -65,18 +71,25 @@ export class Cli {
 
   client(): Promise<Client> {
     this.#client ??= connect(this.where().place).then(
-      (transport) =>
-        new Client(
-          transport,
-          once(() => this.#bearer()),
-          this.doors.version,
-        ),
+      (transport) => new Client(transport, this.#bearer, this.doors.version),
     );
     return this.#client;
   }
 
   async call<Op extends OperationId>(operation: Op, asked: Asked<Op>): Promise<Response<Op>> {
     return (await this.client()).call(operation, asked);
+  }
+
+  /** True at the machine's own socket, without a credential, where that is not the owner: in a vault of several people. */
+  async isGuest(): Promise<boolean> {
+    try {
+      if (this.where().place.kind !== "socket" || (await this.#bearer()) !== null) return false;
+      const me = await this.call("whoami.get", {});
+      return me.type === "machine" && me.role === "guest";
+    } catch {
+      // It was asked for the sake of a hint.
+      return false;
+    }
   }
 
   /** A child can read its parent's environment, and so can whoever may look into /proc. */
@@ -135,7 +148,7 @@ export class Cli {
       );
   }
 
-  async #bearer(): Promise<string | null> {
+  async #findBearer(): Promise<string | null> {
     const credential = await this.credential();
     const { place, profileName, isGuess } = this.where();
     if (credential === null && place.kind !== "socket") {

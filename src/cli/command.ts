@@ -1,5 +1,6 @@
 import type { OperationId } from "#contract";
 import type { Cli } from "./cli.ts";
+import type { CliCode } from "./error.ts";
 import type { Given } from "./given.ts";
 
 /** One command: what its help says, what it takes, and what it does. */
@@ -20,6 +21,8 @@ export interface Command {
   readonly passThrough?: true;
   /** The exit code of every failure of its own, where that is one. */
   readonly failsWith?: number;
+  /** What to do where the vault answers with one of these codes and the code's own remedy is not the word here. */
+  readonly remedies?: Readonly<Partial<Record<CliCode, string>>>;
   /** The exit code, 0 if none is returned. */
   run(cli: Cli, given: Given): Promise<number> | Promise<void>;
 }

@@ -54,6 +54,20 @@ export class CliError extends Error {
     this.status = options.status ?? null;
     this.problem = options.problem ?? null;
   }
+
+  /** The same failure with another word about what to do, or about its parts. */
+  with(other: Pick<CliErrorOptions, "detail" | "remedy">): CliError {
+    const { message, detail, remedy, requestId, status, problem, cause } = this;
+    return new CliError(this.code, message, {
+      detail,
+      cause,
+      ...(remedy === null ? {} : { remedy }),
+      ...(requestId === null ? {} : { requestId }),
+      ...(status === null ? {} : { status }),
+      ...(problem === null ? {} : { problem }),
+      ...other,
+    });
+  }
 }
 
 export function usage(message: string, remedy?: string): CliError {

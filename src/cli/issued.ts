@@ -12,6 +12,12 @@ export interface Issued {
   readonly forPeople?: readonly string[];
 }
 
+/** What the person types whose set-up credential this is. */
+export function setUpLine(login: string, given: Given): string {
+  const file = given.text("output");
+  return `${login} runs: sallyport login --set-up${file === undefined ? "" : ` --set-up-file ${file}`}`;
+}
+
 /**
  * Calls for something that is shown once and puts it out: to `--output`, which is made sure of first, else to stdout, where
  * `$(…)` and `>` get the credentials alone. With `--json` and without `--output` programs get the API's answer.

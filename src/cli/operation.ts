@@ -1,4 +1,5 @@
 import type { OperationId, Response } from "#contract";
+import { GUEST_HINT } from "./cli.ts";
 import type { Cli } from "./cli.ts";
 import { notOfAVault } from "./client.ts";
 import type { Asked, Item, ListId, PagedId } from "./client.ts";
@@ -61,7 +62,7 @@ export function shortList<const Op extends Exclude<ListId, PagedId>>(row: ListRo
     async run(cli, given) {
       const { items } = (await cli.call(row.operation, row.ask(cli, given))) as { items: Item<Op>[] };
       if (!Array.isArray(items)) throw notOfAVault("it is no list");
-      showItems(cli.out, items, row);
+      await showItems(cli, items, row);
     },
   };
 }
@@ -75,18 +76,22 @@ export async function showList<const Op extends PagedId>(
 ): Promise<void> {
   const client = await cli.client();
   const { items, more } = await client.list(row.operation, row.ask(cli, given), given.number("limit") ?? limit);
-  showItems(cli.out, items, row);
+  await showItems(cli, items, row);
   if (more) cli.out.note(`These are the first ${String(items.length)}; for more give a greater --limit.`);
 }
 
-function showItems<T>(
-  out: Output,
+async function showItems<T>(
+  cli: Cli,
   items: readonly T[],
   row: { readonly columns: Columns<T>; readonly empty: string },
-): void {
+): Promise<void> {
+  const { out } = cli;
   if (out.json) out.value(items);
-  else if (items.length === 0) out.note(row.empty);
-  else believe(() => out.table(items, row.columns));
+  else if (items.length > 0) believe(() => out.table(items, row.columns));
+  else {
+    out.note(row.empty);
+    if (await cli.isGuest()) out.note(GUEST_HINT);
+  }
 }
 
 /**

@@ -28,6 +28,8 @@ export const INSTANCE: Option = { flags: "--instance", meaning: "the instance's 
 export const TOKEN_FILE: Option = { flags: "--token-file <file>", meaning: "a 0600 file that holds the token" };
 export const TOKEN_FD: Option = { flags: "--token-fd <number>", meaning: "an open descriptor that holds the token" };
 export const TOKEN: readonly Option[] = [TOKEN_FILE, TOKEN_FD];
+/** What to do about an injection token that is no longer good: who launches with it is seldom who minted it. */
+export const MINTED_BY_ANOTHER = "Ask whoever minted it for a new one.";
 export const RUNNER: readonly Option[] = [
   { flags: "--runner-file <file>", meaning: "a 0600 file with the runner's token, for a bound injection token" },
   { flags: "--runner-fd <number>", meaning: "an open descriptor with the runner's token" },

@@ -1,15 +1,16 @@
 import type { Command as Parser } from "commander";
-import { Cli } from "./cli.ts";
+import { Cli, GUEST_HINT } from "./cli.ts";
 import type { Command, Noun } from "./command.ts";
 import type { Given } from "./given.ts";
 import type { Doors } from "./doors.ts";
-import { usage } from "./error.ts";
+import { CliError, usage } from "./error.ts";
 import { EXIT_MEANINGS, exitCodeOf } from "./exit-codes.ts";
 import { NOUNS } from "./nouns.ts";
 import { GLOBAL } from "./options.ts";
 import { Output } from "./output.ts";
 import { addOptions, buildParser } from "./parser.ts";
 import type { Commander } from "./parser.ts";
+import { inWordsOf } from "./words.ts";
 
 /**
  * Runs one command line (what follows the program's name) and returns its exit code. Every failure is reported on stderr;
@@ -53,6 +54,11 @@ async function runCommand(command: Command, given: Given, doors: Doors): Promise
   const cli = new Cli(doors, given);
   try {
     return (await command.run(cli, given)) ?? 0;
+  } catch (error) {
+    if (!(error instanceof CliError) || error.status === null) throw error;
+    const said = inWordsOf(command, error);
+    const isRefused = error.code === "forbidden" || error.code === "not_found";
+    throw isRefused && (await cli.isGuest()) ? said.with({ remedy: `${said.remedy ?? ""} ${GUEST_HINT}` }) : said;
   } finally {
     await cli.close();
   }

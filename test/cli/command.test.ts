@@ -126,6 +126,18 @@ describe("secret reveal", () => {
   });
 });
 
+test("`secret delete` tells how it is brought back, from where it was", async () => {
+  await owner.do("secret.write", {
+    params: { environment: "prod", namespace: "data", secret: "OLD" },
+    body: { value: "v" },
+  });
+  const ran = await sallyport("secret delete OLD -e prod -n data", around);
+  expect(ran.out).toBe("OLD was deleted. Bring it back: sallyport secret restore OLD --env prod --namespace data\n");
+  expect((await sallyport(/sallyport (.*)/.exec(ran.out)?.[1] ?? "", around)).code).toBe(0);
+  await write("OLD", "v");
+  expect((await sallyport("secret delete OLD", around)).out).toMatch(/ secret restore OLD\n$/);
+});
+
 describe("lists", () => {
   test("are tables with a header, page after page, or one JSON array for programs", async () => {
     const params = { namespace: "default", workload: "default" };
@@ -176,16 +188,53 @@ describe("refusals", () => {
     expect(JSON.parse(ran.stderr)).toMatchObject({ code });
   });
 
+  test.each<[string, string, RegExp]>([
+    ["token mint default --ttl 20m", "a time", /^ {2}--ttl: at most 15m$/m],
+    ["token mint default --cidr nonsense", "one of many", /^ {2}--cidr: /m],
+    [
+      "service-user create old --kind ci --expires 2001-01-01",
+      "another name",
+      /^ {2}--expires: must be in the future$/m,
+    ],
+    ["secret list --env UPPER", "the path's part", /^ {2}--env: /m],
+    ["secret show no-name", "an argument, as the vault calls it", /^ {2}secret: /m],
+    ["grant create ada king --everywhere", "no address of the API", /^ {2}role: not a role .*`sallyport role list`$/m],
+  ])("of `%s` name %s", async (argv, _, said) => {
+    const ran = await sallyport(argv, around);
+    expect([ran.code, ran.out]).toEqual([7, ""]);
+    expect(ran.stderr).toMatch(said);
+    expect(ran.stderr).not.toMatch(/Seconds|cidrs|expiresAt|\/v1/);
+  });
+
+  test("of a token that is good no more say who can give another", async () => {
+    const file = join(folder, "token");
+    writeFileSync(file, fakeToken("inj"), { mode: 0o600 });
+    for (const [argv, code] of [
+      [`run --token-file ${file} -- true`, 125],
+      [`exchange --token-file ${file}`, 3],
+      [`token lookup --token-file ${file}`, 3],
+    ] as const) {
+      const ran = await sallyport(argv, around);
+      expect([argv, ran.code]).toEqual([argv, code]);
+      expect(ran.stderr).toContain("\nAsk whoever minted it for a new one.\n");
+      expect(ran.stderr).not.toContain("Mint a new");
+    }
+  });
+
   test("unauthenticated ends with 3", async () => {
     const env = { ...around.env, SALLYPORT_TOKEN: fakeToken("svc") };
     expect((await sallyport("secret show X", { ...around, env })).code).toBe(3);
   });
 
-  test("rate_limited: too many bad credentials end with 9, and it is said when to try again", async () => {
+  test("rate_limited: too many wrong passwords end with 9, and it is said when to try again", async () => {
     const strict = await startVault({ settings: { maxFailures: "2" } });
-    const bad = { env: surroundings(folder, { SALLYPORT_ADDRESS: strict.url, SALLYPORT_TOKEN: fakeToken("svc") }) };
-    for (const code of [3, 3]) expect((await sallyport("whoami", bad)).code).toBe(code);
-    const ran = await sallyport("whoami", bad);
+    const guess = (login: string) =>
+      sallyport(`login --address ${strict.url} --login ${login} --password-stdin`, {
+        env: surroundings(folder),
+        stdin: "a guess",
+      });
+    for (const login of ["ada", "eve"]) expect((await guess(login)).code).toBe(3);
+    const ran = await guess("olaf");
     expect(ran.code).toBe(9);
     expect(ran.stderr).toMatch(/ {2}try again in \d+ s\n/);
     await strict.close();
@@ -297,6 +346,7 @@ test("`audit verify` ends with 1 where somebody changed the log behind the vault
   };
   const intact = await sallyport("audit verify", here);
   expect([intact.code, intact.out.split(":")[0]]).toEqual([0, "The audit log is intact"]);
+  expect(intact.out).toMatch(/, 0 checkpoints; the next checkpoint is signed within a minute\.\n$/);
   const db = new Database(join(other.folder, "data", "vault.db"));
   db.prepare("UPDATE audit_events SET time = time + 1 WHERE seq = 1").run();
   db.close();

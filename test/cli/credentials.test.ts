@@ -92,7 +92,10 @@ describe("login", () => {
       sallyport(`login --set-up --address ${tap.url}`, { env, stdin: `${setUpToken}\na new pass word\n` });
     expect(await setUp()).toMatchObject({ code: 0 });
     expect(JSON.parse((await sallyport("whoami --json", { env })).out)).toMatchObject({ name: "ada", role: "member" });
-    expect((await setUp()).code).toBe(3);
+    const again = await setUp();
+    expect(again.code).toBe(3);
+    expect(again.stderr).toContain("\nAsk an admin for a new set-up credential.\n");
+    expect(again.stderr).not.toContain("injection");
     await vault.anonymous.do("session.create", { body: { login: "ada", password: "a new pass word" } });
   });
 
@@ -192,6 +195,30 @@ describe("the machine's own socket", () => {
     expect((await me()).code).toBe(0);
   });
 
+  test("is the owner's while there is one user; then who is refused or sees nothing there is told to sign in", async () => {
+    const other = await startVault();
+    const at = (argv: string, more = {}) =>
+      sallyport(argv, { folder: other.folder, env: { ...env, SALLYPORT_NO_WARN: "1", ...more } });
+    const hint = "You came by the machine's own socket";
+    for (const argv of ["secret list", "secret show NOT_THERE"]) expect((await at(argv)).stderr).not.toContain(hint);
+
+    await other.owner.do("user.create", { body: { login: "ada" } });
+    for (const [argv, code] of [
+      ["user list", 4],
+      ["secret show NOT_THERE", 5],
+      ["secret list --all", 0],
+      ["run -- true", 125],
+    ] as const) {
+      const ran = await at(argv);
+      expect([argv, ran.code, ran.stderr]).toEqual([argv, code, expect.stringContaining(hint)]);
+      expect(ran.stderr).toContain("sallyport login\n");
+      const json = await at(`--json ${argv}`);
+      expect([json.code, json.stderr.includes(hint)]).toEqual([code, false]);
+      expect((await at(argv, { SALLYPORT_TOKEN: other.owner.token ?? "" })).stderr).not.toContain(hint);
+    }
+    await other.close();
+  });
+
   test("can be named, and a credential that is given counts for more", async () => {
     const ran = await sallyport(`whoami --json --socket ${join(vault.folder, "data", "sallyport.sock")}`, {
       env: { ...env, SALLYPORT_TOKEN: ci },
@@ -210,6 +237,7 @@ describe("--output", () => {
     const given = readFileSync(path, "utf8");
     expect(given).toMatch(/^sp_set_\w+\n$/);
     expect(ran.stderr).not.toContain(given.trim());
+    expect(ran.stderr).toContain(`olaf runs: sallyport login --set-up --set-up-file ${path}\n`);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const set = await sallyport(`login --set-up-file ${path} --address ${tap.url}`, { env, stdin: "olaf's pass word" });
     expect(set.code).toBe(0);

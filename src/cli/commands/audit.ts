@@ -94,7 +94,10 @@ async function verify(cli: Cli, given: Given): Promise<number> {
   if (out.json) out.value(answer);
   else {
     const counted = `${String(answer.events)} events, ${String(answer.checkpoints)} checkpoints`;
-    out.line(answer.intact ? `The audit log is intact: ${counted}.` : `The audit log is NOT intact: ${counted}.`);
+    const soon = answer.checkpoints === 0 ? "; the next checkpoint is signed within a minute" : "";
+    out.line(
+      answer.intact ? `The audit log is intact: ${counted}${soon}.` : `The audit log is NOT intact: ${counted}.`,
+    );
     if (answer.faults.length > 0)
       out.table(answer.faults, { where: (fault) => fault.where, what: (fault) => fault.what });
   }

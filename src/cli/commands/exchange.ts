@@ -4,7 +4,7 @@ import { exchangeToken, exchangeTokenAs } from "../delivery.ts";
 import { usage } from "../error.ts";
 import { openPrivateFile } from "../file.ts";
 import type { PrivateFile } from "../file.ts";
-import { OUTPUT, RUNNER, TOKEN } from "../options.ts";
+import { MINTED_BY_ANOTHER, OUTPUT, RUNNER, TOKEN } from "../options.ts";
 import { safeJson } from "../text.ts";
 import { showBytes } from "../value.ts";
 
@@ -34,6 +34,7 @@ export const exchange: Command = {
     'eval "$(sallyport exchange --token-fd 3 --format shell 3< token)"',
   ],
   uses: ["token.exchange"],
+  remedies: { token_invalid: MINTED_BY_ANOTHER },
   async run(cli, given) {
     const runner =
       readToken({ file: given.text("runner-file"), fd: given.text("runner-fd") }, ["svc"], cli.env)?.token ?? null;

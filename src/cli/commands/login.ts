@@ -39,6 +39,7 @@ export const login: Command = {
     "sallyport login --login ada --password-stdin < password.txt",
   ],
   uses: ["session.create", "set-up.complete"],
+  remedies: { token_invalid: "Ask an admin for a new set-up credential." },
   async run(cli, given) {
     const { place, profile, profileName } = cli.where(true);
     const isSetUp = given.flag("set-up") || given.text("set-up-file") !== undefined;

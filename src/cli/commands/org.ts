@@ -1,6 +1,6 @@
 import type { Response } from "#contract";
 import type { Noun } from "../command.ts";
-import { issue } from "../issued.ts";
+import { issue, setUpLine } from "../issued.ts";
 import { call, list } from "../operation.ts";
 import { OUTPUT } from "../options.ts";
 import type { Output } from "../output.ts";
@@ -75,7 +75,7 @@ export const org: Noun = {
             credentials: [answer.setUpToken],
             notes: [
               `Org ${answer.org.name} was created. This is ${answer.owner}'s one-time set-up credential; it is shown once and good until ${formatTime(answer.expiresAt)}.`,
-              `${answer.owner} runs: sallyport login --set-up`,
+              setUpLine(answer.owner, given),
             ],
           }),
         );

@@ -9,7 +9,7 @@ import { CliError, usage } from "../error.ts";
 import { EXIT_NOT_LAUNCHED } from "../exit-codes.ts";
 import { launch } from "../launch.ts";
 import { keepLease } from "../lease-keeper.ts";
-import { ENVIRONMENT, NAMESPACE, RUNNER, TOKEN } from "../options.ts";
+import { ENVIRONMENT, MINTED_BY_ANOTHER, NAMESPACE, RUNNER, TOKEN } from "../options.ts";
 
 const DEFAULT_WORKLOAD = "default";
 
@@ -43,6 +43,7 @@ export const run: Command = {
   uses: ["token.mint", "token.exchange", "injection.revoke", "lease.renew", "lease.end"],
   passThrough: true,
   failsWith: EXIT_NOT_LAUNCHED,
+  remedies: { token_invalid: MINTED_BY_ANOTHER },
   async run(cli, given) {
     const [command, ...args] = given.rest(0);
     if (command === undefined) throw usage("There is no command to start: sallyport run -- npm start");

@@ -215,8 +215,13 @@ export const secret: Noun = {
       examples: ["sallyport secret delete OLD_KEY --env dev"],
       operation: "secret.delete",
       ask: (cli, given) => ({ params: secretOf(cli, given), ...ifVersion(given) }),
-      show: (_, out, given) =>
-        out.line(`${given.argument(0)} was deleted. Bring it back: sallyport secret restore ${given.argument(0)}`),
+      show(_, out, given) {
+        const scope = ["env", "namespace"].map((option) => ({ option, name: given.text(option) }));
+        const said = scope.map(({ option, name }) => (name === undefined ? "" : ` --${option} ${name}`)).join("");
+        out.line(
+          `${given.argument(0)} was deleted. Bring it back: sallyport secret restore ${given.argument(0)}${said}`,
+        );
+      },
     }),
     call({
       name: "restore",

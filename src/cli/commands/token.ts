@@ -2,7 +2,7 @@ import type { Command, Noun } from "../command.ts";
 import { fromEnvironment, readToken } from "../credential.ts";
 import { usage } from "../error.ts";
 import { issue } from "../issued.ts";
-import { ENVIRONMENT, NAMESPACE, OUTPUT, TOKEN } from "../options.ts";
+import { ENVIRONMENT, MINTED_BY_ANOTHER, NAMESPACE, OUTPUT, TOKEN } from "../options.ts";
 import { formatTime } from "../text.ts";
 
 const mint: Command = {
@@ -71,6 +71,7 @@ const lookup: Command = {
   options: TOKEN,
   examples: ["sallyport token lookup --token-file token"],
   uses: ["token.lookup"],
+  remedies: { token_invalid: MINTED_BY_ANOTHER },
   async run(cli, given) {
     const token =
       readToken({ file: given.text("token-file"), fd: given.text("token-fd") }, ["inj"], cli.env) ??

@@ -1,6 +1,7 @@
 import type { Response } from "#contract";
 import type { Command, Noun } from "../command.ts";
-import { issue } from "../issued.ts";
+import type { Given } from "../given.ts";
+import { issue, setUpLine } from "../issued.ts";
 import type { Issued } from "../issued.ts";
 import { call, list } from "../operation.ts";
 import { OUTPUT, YES } from "../options.ts";
@@ -22,13 +23,13 @@ function show(user: Response<"user.get">, out: Output): void {
   });
 }
 
-function invitation(answer: Response<"user.create">): Issued {
+function invitation(answer: Response<"user.create">, given: Given): Issued {
   const { login } = answer.user;
   return {
     credentials: [answer.setUpToken],
     notes: [
       `This is ${login}'s one-time set-up credential; it is shown once and good until ${formatTime(answer.expiresAt)}.`,
-      `${login} runs: sallyport login --set-up`,
+      setUpLine(login, given),
     ],
   };
 }
@@ -83,7 +84,12 @@ export const user: Noun = {
       async run(cli, given) {
         const role = given.choice("role", ROLES);
         const body = { login: given.argument(0), ...(role === undefined ? {} : { role }) };
-        await issue(cli, given, () => cli.call("user.create", { body }), invitation);
+        await issue(
+          cli,
+          given,
+          () => cli.call("user.create", { body }),
+          (answer) => invitation(answer, given),
+        );
       },
     },
     {
@@ -94,7 +100,13 @@ export const user: Noun = {
       examples: ["sallyport user invite ada"],
       uses: ["user.invite"],
       async run(cli, given) {
-        await issue(cli, given, () => cli.call("user.invite", { params: { user: given.argument(0) } }), invitation);
+        const params = { user: given.argument(0) };
+        await issue(
+          cli,
+          given,
+          () => cli.call("user.invite", { params }),
+          (answer) => invitation(answer, given),
+        );
       },
     },
     call({
