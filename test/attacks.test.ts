@@ -114,9 +114,28 @@ describe("an attacker", () => {
     expect((await owner.try("token.mint", { params: at, body: { environment: "dev" } })).status).toBe(201);
   });
 
-  it("who asks for a format that nobody has gets 406 and makes no error of ours", async () => {
-    const bearer = vault.anonymous.as("sp_inj_made_up");
-    expect(await bearer.code("token.exchange", { query: {}, headers: { accept: "image/png" } })).toBe("not_acceptable");
+  it("who asks for a format that nobody has makes no error of ours, and uses no token", async () => {
+    const headers = { accept: "image/png" };
+    expect(await vault.anonymous.as("sp_inj_made_up").code("token.exchange", { query: {}, headers })).toBe(
+      "token_invalid",
+    );
+    const minted = await owner.do("token.mint", {
+      params: { namespace: "default", workload: "default" },
+      body: { environment: "dev" },
+    });
+    const bearer = vault.anonymous.as(minted.items[0]?.token ?? null);
+    expect(await bearer.code("token.exchange", { query: {}, headers })).toBe("not_acceptable");
+    expect((await bearer.try("token.exchange", { query: {} })).status).toBe(200);
+  });
+
+  it("is stopped in a workload that is disabled: what was minted and delivered there can still be revoked", async () => {
+    const at = { namespace: "default", workload: "incident" };
+    await owner.do("workload.create", { params: { namespace: "default" }, body: { name: "incident" } });
+    await owner.do("manifest.save", { params: at, body: { variables: { A: { value: "1" } } } });
+    const minted = await owner.do("token.mint", { params: at, body: { environment: "dev" } });
+    const id = minted.items[0]?.injectionId;
+    await owner.do("workload.update", { params: at, body: { state: "disabled" } });
+    expect(id === undefined ? null : (await owner.do("injection.revoke", { params: { id } })).state).toBe("revoked");
   });
 
   it("who holds the instance and is no owner any more holds it no more", async () => {

@@ -265,7 +265,14 @@ export class Guard {
         const injection = await reader.get("injections", { id: where.id });
         const launch = injection === null ? null : await placeOfLaunch(reader, injection);
         if (launch === null) return null;
-        return { rows: { ...launch, injection }, scope: launch, places: [{ ...bare, ...launch }], rule: "some" };
+        // A launch can be ended where none may begin: that its place is disabled is a reason to, not one against.
+        const place: Place = {
+          ...bare,
+          namespace: launch.namespace,
+          environment: { ...launch.environment, state: "active" },
+          workload: { ...launch.workload, state: "active" },
+        };
+        return { rows: { ...launch, injection }, scope: launch, places: [place], rule: "some" };
       }
       case "workload-in": {
         const [environment, named] = await Promise.all([

@@ -14,7 +14,10 @@ export const ERRORS = {
     remedy: "Sign in again (`sallyport login`) or use a service user's token.",
   },
   sign_in_failed: { title: "Login or password is wrong", remedy: "Check the login, the org and the password." },
-  token_invalid: { title: "The token is unknown, used, expired or revoked", remedy: "Mint a new injection token." },
+  token_invalid: {
+    title: "The token is unknown, used, expired or revoked",
+    remedy: "Ask whoever issued it for a new one.",
+  },
   runner_required: {
     title: "The token is bound: a runner's credential is needed too",
     remedy: "Give a runner's credential too (`--runner-file`, or the header Sallyport-Runner).",

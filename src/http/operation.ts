@@ -93,15 +93,11 @@ type Perform = (
 /** Kinds of credential that a person chose, or that are asked for without one. */
 const GUESSABLE: ReadonlySet<Operation["auth"]> = new Set(["sign-in", "set-up"]);
 
-/**
- * Codes that a handler may refuse with before it has a permit: of a credential that is itself the authority, where there is
- * nobody to issue one to, and of a format that is not offered.
- */
-const UNPERMITTED_CODES: ReadonlySet<ErrorCode> = new Set([
+/** Codes of a credential that is itself the authority: whoever finds it wrong has nobody to issue a permit to. */
+const CREDENTIAL_CODES: ReadonlySet<ErrorCode> = new Set([
   "unauthenticated",
   "sign_in_failed",
   "token_invalid",
-  "not_acceptable",
 ] as const);
 
 /**
@@ -206,7 +202,7 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
     handed: boolean,
   ): Promise<VaultError> {
     let error = thrown;
-    const unguarded = handed && !open && !call.begun && STATUS[error.code] < 500 && !UNPERMITTED_CODES.has(error.code);
+    const unguarded = handed && !open && !call.begun && STATUS[error.code] < 500 && !CREDENTIAL_CODES.has(error.code);
     if (unguarded) error = new VaultError("internal", `${id} refused without a permit`, { cause: thrown });
     try {
       await settleAll(call, outcomeOf(error.code));

@@ -1,6 +1,6 @@
 import type { Response } from "#contract";
 import type { FormatName, InjectionView, LeaseView } from "#injection";
-import { Redacted, VaultError } from "#base";
+import { Redacted } from "#base";
 import type { DeploymentView, ManifestView, WorkloadView } from "#workloads";
 import type { Handlers } from "../operation.ts";
 import { Reply } from "../reply.ts";
@@ -104,12 +104,12 @@ export function workloadRoutes({
   };
 }
 
-/** JSON unless the client accepts only something else; `?format=` says it plainly. */
-function acceptedFormat(accept: string | undefined): FormatName {
+/** JSON unless the client accepts only something else; `?format=` says it plainly. `null` for what is not offered. */
+function acceptedFormat(accept: string | undefined): FormatName | null {
   const types = (accept ?? "*/*").split(",").map((type) => type.split(";")[0]?.trim().toLowerCase() ?? "");
   if (types.some((type) => ["*/*", "application/*", "application/json"].includes(type))) return "json";
   if (types.some((type) => ["text/plain", "text/*"].includes(type))) return "dotenv";
-  throw new VaultError("not_acceptable");
+  return null;
 }
 
 function withVersion(body: Response<"manifest.get">): Reply<Response<"manifest.get">> {
