@@ -2,7 +2,7 @@ import { VaultError } from "#base";
 import type { Actor, Id, IdSource, Permit } from "#base";
 import { Change, listPage, noneOf, oneOf } from "#storage";
 import type { NewRow, Page, PageRequest, Reader, Row, Store, Where } from "#storage";
-import { environmentNamed, namespaceNamed } from "./guard.ts";
+import { environmentNamed, namespaceNamed } from "./find.ts";
 import type { Guard } from "./guard.ts";
 import { namesOf, principalOf } from "./principal.ts";
 import { isGrantRole } from "./roles.ts";

@@ -1,27 +1,16 @@
 import { Call, INSTANCE, VaultError } from "#base";
 import type { Actor, EventDraft, Id, IdSource, Outcome, Permission, Permit } from "#base";
-import { noneOf, oneOf } from "#storage";
-import type { Reader, Row, ScopeSet, Store } from "#storage";
+import type { ScopeSet, Store } from "#storage";
 import { decide, rolesAt } from "./decide.ts";
 import type { Decision, Place } from "./decide.ts";
-import type { Knowledge, Known } from "./knowledge.ts";
+import { NOWHERE, everywhere, find } from "./find.ts";
+import type { EventScope, Found } from "./find.ts";
+import type { Knowledge } from "./knowledge.ts";
 import { issue } from "./permit.ts";
 import { scopesOf, seenBy } from "./visible.ts";
 import type { Seen } from "./visible.ts";
 import { wordsOf } from "./where.ts";
 import type { LaunchPlace, PlaceOf, Where } from "./where.ts";
-
-type EventScope = Pick<EventDraft, "environment" | "namespace" | "workload">;
-const NOWHERE: EventScope = { environment: null, namespace: null, workload: null };
-
-interface Found {
-  /** What the operation gets: the rows, or `null` where there are none to get. */
-  readonly rows: unknown;
-  readonly scope: EventScope;
-  /** One decision for each: `some` or `every` must allow. */
-  readonly places: readonly Place[];
-  readonly rule: "some" | "every";
-}
 
 /**
  * The door of every operation. It looks up who asks and what is asked about, decides, and either issues a permit or records
@@ -48,7 +37,7 @@ export class Guard {
    */
   async require<W extends Where>(actor: Actor, action: Permission, where: W): Promise<Permit<PlaceOf[W["on"]]>> {
     const known = await this.#knowledge.of(actor);
-    const found = await this.#find(known, actor.org, where);
+    const found = await find(this.#knowledge.reader(actor.org), known, actor.org, where);
     const decision =
       found === null
         ? UNKNOWN
@@ -77,7 +66,7 @@ export class Guard {
   /** The same, in one environment at least: for what belongs to a namespace and not to an environment. */
   async weighAnywhere(actor: Actor, action: Permission, place: Omit<Place, "org" | "environment">): Promise<Decision> {
     const known = await this.#knowledge.of(actor);
-    const places = await this.#everywhere(known, this.#knowledge.reader(actor.org), {
+    const places = await everywhere(this.#knowledge.reader(actor.org), known, {
       ...place,
       org: actor.org,
       environment: null,
@@ -208,90 +197,6 @@ export class Guard {
   #draft(chain: Id<"org">, because: string, scope: EventScope, onBehalfOf: Id<"prn"> | null): EventDraft {
     return { id: this.#ids.next("evt"), chain, because, onBehalfOf, ...scope };
   }
-
-  async #find(known: Known, org: Id<"org">, where: Where): Promise<Found | null> {
-    const reader = this.#knowledge.reader(org);
-    const bare: Place = { org, environment: null, namespace: null, workload: null };
-    switch (where.on) {
-      case "self":
-      case "instance":
-      case "new-org":
-      case "org":
-        return { rows: null, scope: NOWHERE, places: [bare], rule: "some" };
-      case "environment": {
-        const environment = await environmentNamed(reader, where.environment);
-        if (environment === null) return null;
-        // Whoever was granted a namespace of it knows the environment too.
-        const mentioned = known.facts.grants.map((grant) => grant.namespaceId).filter((id) => id !== null);
-        const namespaces = await reader.list("namespaces", { where: { id: oneOf(mentioned), state: "active" } });
-        const places = [null, ...namespaces].map((namespace) => ({ ...bare, environment, namespace }));
-        return { rows: { environment }, scope: { ...NOWHERE, environment }, places, rule: "some" };
-      }
-      case "namespace": {
-        const namespace = await namespaceNamed(reader, where.namespace);
-        if (namespace === null) return null;
-        const places = await this.#everywhere(known, reader, { ...bare, namespace });
-        return { rows: { namespace }, scope: { ...NOWHERE, namespace }, places, rule: "some" };
-      }
-      case "scope": {
-        const [environment, namespace] = await Promise.all([
-          environmentNamed(reader, where.environment),
-          namespaceNamed(reader, where.namespace),
-        ]);
-        if (environment === null || namespace === null) return null;
-        const rows = { environment, namespace };
-        return { rows, scope: { ...NOWHERE, ...rows }, places: [{ ...bare, ...rows }], rule: "some" };
-      }
-      case "workload": {
-        const rows = await workloadNamed(reader, where.namespace, where.workload);
-        if (rows === null) return null;
-        const deployments =
-          where.in === "deployed"
-            ? await reader.list("deployments", { where: { workloadId: rows.workload.id, state: "active" } })
-            : [];
-        const deployed = await environmentsOf(reader, deployments);
-        const places =
-          deployed.length > 0
-            ? deployed.map((environment) => ({ ...bare, ...rows, environment }))
-            : await this.#everywhere(known, reader, { ...bare, ...rows });
-        return {
-          rows: { ...rows, deployments },
-          scope: { ...NOWHERE, ...rows },
-          places,
-          rule: deployed.length > 0 ? "every" : "some",
-        };
-      }
-      case "injection": {
-        const injection = await reader.get("injections", { id: where.id });
-        const launch = injection === null ? null : await placeOfLaunch(reader, injection);
-        if (launch === null) return null;
-        // A launch can be ended where none may begin: that its place is disabled is a reason to, not one against.
-        const place: Place = {
-          ...bare,
-          namespace: launch.namespace,
-          environment: { ...launch.environment, state: "active" },
-          workload: { ...launch.workload, state: "active" },
-        };
-        return { rows: { ...launch, injection }, scope: launch, places: [place], rule: "some" };
-      }
-      case "workload-in": {
-        const [environment, named] = await Promise.all([
-          environmentNamed(reader, where.environment),
-          workloadNamed(reader, where.namespace, where.workload),
-        ]);
-        if (environment === null || named === null) return null;
-        const rows = { environment, ...named };
-        return { rows, scope: rows, places: [{ ...bare, ...rows }], rule: "some" };
-      }
-    }
-  }
-
-  /** The place in every environment, and in none: for what is not about one. Owners and admins need no list. */
-  async #everywhere({ subject }: Known, reader: Reader, place: Place): Promise<readonly Place[]> {
-    if (subject.orgRole === "owner" || subject.orgRole === "admin") return [place];
-    const environments = await reader.list("environments", { where: { state: noneOf(["deleted"]) } });
-    return [place, ...environments.map((environment) => ({ ...place, environment }))];
-  }
 }
 
 const UNKNOWN: Decision = { allowed: false, because: "there is no such thing", missing: null, visible: false };
@@ -308,44 +213,4 @@ function combine({ places, rule }: Found, decideAt: (place: Place) => Decision):
 
 export function scopeOf(place: LaunchPlace): EventScope {
   return { environment: place.environment, namespace: place.namespace, workload: place.workload };
-}
-
-/** The environment that stands under this name. */
-export function environmentNamed(reader: Reader, name: string): Promise<Row<"environments"> | null> {
-  return reader.get("environments", { name, state: noneOf(["deleted"]) });
-}
-
-export function namespaceNamed(reader: Reader, name: string): Promise<Row<"namespaces"> | null> {
-  return reader.get("namespaces", { name, state: "active" });
-}
-
-export async function workloadNamed(
-  reader: Reader,
-  namespaceName: string,
-  name: string,
-): Promise<{ namespace: Row<"namespaces">; workload: Row<"workloads"> } | null> {
-  const namespace = await namespaceNamed(reader, namespaceName);
-  if (namespace === null) return null;
-  const workload = await reader.get("workloads", { namespaceId: namespace.id, name, state: noneOf(["deleted"]) });
-  return workload === null ? null : { namespace, workload };
-}
-
-/** Where a launch takes place, by the ids that its row holds; `null` when something of it is gone. */
-export async function placeOfLaunch(reader: Reader, injection: Row<"injections">): Promise<LaunchPlace | null> {
-  const [environment, namespace, workload] = await Promise.all([
-    reader.get("environments", { id: injection.environmentId, state: noneOf(["deleted"]) }),
-    reader.get("namespaces", { id: injection.namespaceId, state: "active" }),
-    reader.get("workloads", { id: injection.workloadId, state: noneOf(["deleted"]) }),
-  ]);
-  return environment === null || namespace === null || workload === null ? null : { environment, namespace, workload };
-}
-
-async function environmentsOf(
-  reader: Reader,
-  deployments: readonly Row<"deployments">[],
-): Promise<readonly Row<"environments">[]> {
-  if (deployments.length === 0) return [];
-  return reader.list("environments", {
-    where: { id: oneOf(deployments.map((one) => one.environmentId)), state: noneOf(["deleted"]) },
-  });
 }

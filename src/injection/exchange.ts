@@ -1,9 +1,8 @@
-import { INSTANCE, SECOND, VaultError, isVaultError } from "#base";
-import type { Actor, Call, ErrorCode, Id, IdSource, Outcome, Permit, Redacted } from "#base";
-import { equal, generateToken, parseToken, sha256, tokenId } from "#crypto";
-import type { ParsedToken } from "#crypto";
+import { SECOND, VaultError, isVaultError } from "#base";
+import type { Call, ErrorCode, Id, IdSource, Outcome, Redacted } from "#base";
+import { equal, generateToken, sha256 } from "#crypto";
 import { Change, MissedExpectation, oneOf } from "#storage";
-import type { Facts, Reader, Row, Store } from "#storage";
+import type { Facts, Row, Store } from "#storage";
 import { placeOfLaunch } from "#access";
 import type { Guard, LaunchPlace, Place, Tally } from "#access";
 import { addressAllowed } from "#identity";
@@ -14,6 +13,8 @@ import type { FormatName, Variables } from "./format.ts";
 import { deliver, mayReceive, needsOf, pinned, whyNot } from "./launch.ts";
 import type { Delivery } from "./launch.ts";
 import { injectionState, leaseState, newLease } from "./lease.ts";
+import { present, refuse, settleRefused } from "./presented.ts";
+import type { Launch } from "./presented.ts";
 
 const REPEAT_MS = 10 * SECOND;
 /** 128 bits in any usual spelling. */
@@ -65,16 +66,6 @@ interface Parts {
   readonly ids: IdSource;
 }
 
-/** A token's row with where it would launch, and who presents it. */
-interface Launch {
-  readonly org: Id<"org">;
-  readonly injection: Row<"injections">;
-  readonly place: LaunchPlace;
-  readonly permit: Permit;
-  readonly reader: Reader;
-  readonly runner: Extract<Actor, { type: "service" }> | null;
-}
-
 /**
  * Exchanges an injection token for its variables, at most once.
  *
@@ -96,10 +87,10 @@ export class Exchange {
    *   can compute.
    */
   async exchange(call: Call, request: ExchangeRequest): Promise<Exchanged> {
-    const launch = await this.#begin(call, request.token, request.runner);
+    const launch = await present(this.#parts, call, request.token, request.runner);
     const { format } = request;
     if (format === null) {
-      await this.#settleRefused(launch, "not_acceptable", {});
+      await settleRefused(this.#parts.guard, launch, "not_acceptable", {});
       throw new VaultError("not_acceptable");
     }
     for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
@@ -109,7 +100,7 @@ export class Exchange {
         // Somebody used the token first: the next turn sees that. Or something changed: the next turn sees it as it is.
         if (error instanceof MissedExpectation) continue;
         if (!launch.permit.settled && isVaultError(error) && REFUSALS.includes(error.code))
-          await this.#settleRefused(launch, error.code, {});
+          await settleRefused(this.#parts.guard, launch, error.code, {});
         throw error;
       }
     }
@@ -118,7 +109,7 @@ export class Exchange {
 
   /** What the token would launch. Says nothing of names, and uses nothing. */
   async lookup(call: Call, token: Redacted<string> | null): Promise<Looked> {
-    const { injection, place, permit, reader } = await this.#begin(call, token, null);
+    const { injection, place, permit, reader } = await present(this.#parts, call, token, null);
     const used = (await reader.count("exchanges", { injectionId: injection.id })) > 0;
     await this.#parts.guard.settle(permit, {
       result: "success",
@@ -135,43 +126,6 @@ export class Exchange {
     };
   }
 
-  /** Finds the token's row. A token that nobody knows, or whose place is gone, is counted and refused. */
-  async #begin(call: Call, token: Redacted<string> | null, runnerToken: Redacted<string> | null): Promise<Launch> {
-    const { facts, tally, guard, authenticator, store } = this.#parts;
-    const parsed = token === null ? null : parseToken(token.reveal());
-    const org =
-      parsed?.kind === "inj" ? await facts.of(INSTANCE).get("orgs", { id: parsed.org, state: "active" }) : null;
-    const injection =
-      parsed === null || org === null
-        ? null
-        : await facts.of(org.id).get("injections", { id: tokenId(parsed as ParsedToken<"inj">) });
-    if (parsed === null || org === null || injection === null || !equal(injection.digest, parsed.digest)) {
-      tally.count(call, token === null ? "no_credential" : "token_unknown", org?.id ?? INSTANCE);
-      throw new VaultError(token === null ? "unauthenticated" : "token_invalid");
-    }
-    const runner = runnerToken === null ? null : await authenticator.service(call, runnerToken);
-    const actor =
-      runner?.org === org.id
-        ? runner
-        : ({ type: "token", call, org: org.id, id: injection.id, minter: injection.mintedBy } as const);
-    const place = await placeOfLaunch(facts.of(org.id), injection);
-    const permit = guard.bearer(
-      actor,
-      place,
-      injection.mintedBy,
-      actor === runner ? "a bound token and its runner" : "the token itself",
-    );
-    const launch = {
-      org: org.id,
-      injection,
-      permit,
-      reader: store.read(permit),
-      runner: actor === runner ? runner : null,
-    };
-    if (place === null) return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
-    return { ...launch, place };
-  }
-
   async #attempt(launch: Launch, request: Wanted): Promise<Exchanged> {
     const { store, ids } = this.#parts;
     const { org, reader, permit } = launch;
@@ -179,24 +133,24 @@ export class Exchange {
     const injection = await reader.get("injections", { id: launch.injection.id });
     const place = injection === null ? null : await placeOfLaunch(reader, injection);
     if (epoch === null || injection === null || place === null)
-      return this.#refuse(launch, "token_invalid", "the workload or environment is gone");
+      return refuse(this.#parts.guard, launch, "token_invalid", "the workload or environment is gone");
     // Read after the epoch like all else: a credential that was ended meanwhile must not count.
     if (launch.runner !== null && !(await this.#stillPresents(launch.runner, request.runner)))
-      return this.#refuse(launch, "runner_required", "the runner's credential has ended");
+      return refuse(this.#parts.guard, launch, "runner_required", "the runner's credential has ended");
     const used = await reader.get("exchanges", { injectionId: injection.id });
     if (used !== null) return this.#again({ ...launch, injection, place }, used, request, epoch.epoch);
     const now = store.now();
-    if (injection.state !== "minted") return this.#refuse(launch, "token_invalid", injection.state);
+    if (injection.state !== "minted") return refuse(this.#parts.guard, launch, "token_invalid", injection.state);
     // The log counts for more than the rows: old ones put back behind the vault's back grant nothing again.
     const over = { targetId: injection.id, action: oneOf(ENDS_A_TOKEN), result: "success" } as const;
     if ((await reader.count("auditEvents", over)) > 0)
-      return this.#refuse(launch, "token_invalid", "used or revoked before, whatever the rows say");
-    if (injection.expiresAt <= now) return this.#refuse(launch, "token_invalid", "expired");
+      return refuse(this.#parts.guard, launch, "token_invalid", "used or revoked before, whatever the rows say");
+    if (injection.expiresAt <= now) return refuse(this.#parts.guard, launch, "token_invalid", "expired");
     const { address } = permit.actor.call;
     if (!addressAllowed(injection.cidrs, address))
-      return this.#refuse(launch, "token_invalid", "from an address that it is not for");
+      return refuse(this.#parts.guard, launch, "token_invalid", "from an address that it is not for");
     const refused = await this.#mayNot({ ...launch, injection, place });
-    if (refused !== null) return this.#refuse(launch, ...refused);
+    if (refused !== null) return refuse(this.#parts.guard, launch, ...refused);
 
     const delivery = await this.#deliver({ ...launch, injection, place }, null);
     const encoded = encode(request.format, delivery.variables);
@@ -315,25 +269,6 @@ export class Exchange {
       environment: place.environment.name,
       manifestVersion: injection.manifestVersion,
     };
-  }
-
-  /** The refusal is durable before the caller hears of it. The reason is the log's; the caller gets the code. */
-  async #refuse(
-    launch: Pick<Launch, "permit" | "injection">,
-    code: "token_invalid" | "runner_required" | "launch_refused",
-    why: string,
-  ): Promise<never> {
-    await this.#settleRefused(launch, code, { why });
-    throw new VaultError(code);
-  }
-
-  async #settleRefused(
-    { permit, injection }: Pick<Launch, "permit" | "injection">,
-    code: ErrorCode,
-    facts: NonNullable<Outcome["facts"]>,
-  ): Promise<void> {
-    const target = { type: "injection", id: injection.id, name: null };
-    await this.#parts.guard.settle(permit, { result: "refused", code, target, facts });
   }
 }
 
