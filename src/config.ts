@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { LOGIN, NAME, VaultError } from "#base";
+import { LOGIN, NAME, VaultError, isLoopback } from "#base";
 
 /** The settings of a running vault. Frozen; holds no secret. */
 export interface Config {
@@ -107,9 +107,4 @@ export function readConfig(
     port: listen.port,
     failuresPerTenSeconds: maxFailures,
   });
-}
-
-/** Reached from this machine only. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }

@@ -1,6 +1,6 @@
 import { join, sep } from "node:path";
 import { chmod, writeFile } from "node:fs/promises";
-import { INSTANCE, SECOND, VaultError, systemClock } from "#base";
+import { INSTANCE, SECOND, VaultError, isLoopback, systemClock } from "#base";
 import type { Clock, Id } from "#base";
 import { loadOpenApi, loadWire } from "#contract";
 import type { Response } from "#contract";
@@ -39,7 +39,6 @@ import { Deployments, Manifests, Workloads } from "#workloads";
 import { Exchange, Injections, Leases, Mint } from "#injection";
 import { createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Readiness, Rooms } from "#http";
-import { isLoopback } from "./config.ts";
 import type { Config } from "./config.ts";
 
 /** What a test or another entry point may put in another's place. */

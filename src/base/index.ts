@@ -31,7 +31,7 @@ export type {
   ServiceKind,
 } from "./authority.ts";
 export { Redacted } from "./redacted.ts";
-export { sourceOf } from "./source.ts";
+export { isLoopback, sourceOf } from "./address.ts";
 export { decodeBase32, encodeBase32 } from "./base32.ts";
 export { DAY, HOUR, MINUTE, SECOND, formatDuration, parseDuration, systemClock } from "./time.ts";
 export type { Clock } from "./time.ts";

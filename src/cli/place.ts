@@ -1,6 +1,7 @@
 import { lstatSync } from "node:fs";
-import { isIPv4 } from "node:net";
+
 import { dirname, join, resolve } from "node:path";
+import { isLoopback } from "#base";
 import { usage } from "./error.ts";
 import type { Environment } from "./file.ts";
 import { DEFAULT_PROFILE, readProfile } from "./profile.ts";
@@ -100,10 +101,6 @@ export function parseAddress(text: string, insecurePlainHttp: boolean): URL {
     );
   }
   return url;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || (isIPv4(host) && host.startsWith("127."));
 }
 
 function isPlaceOf(profile: Profile, place: Place): boolean {

@@ -25,11 +25,6 @@ export function normalAddress(text: string): string | null {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 
-export function isLoopback(address: string): boolean {
-  const normal = normalAddress(address);
-  return normal === "::1" || (normal?.startsWith("127.") ?? false);
-}
-
 function isTrusted(trusted: BlockList, address: string): boolean {
   const family = isIP(address);
   return family !== 0 && trusted.check(address, family === 6 ? "ipv6" : "ipv4");

@@ -1,11 +1,10 @@
-import { VaultError } from "#base";
+import { VaultError, isLoopback } from "#base";
 import type { ErrorCode } from "#base";
 import { lstat, unlink } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket, connect, isIP } from "node:net";
 import type { Duplex } from "node:stream";
-import { isLoopback } from "./address.ts";
 import type { HttpApp } from "./app.ts";
 
 export interface ListenOptions {

@@ -1,7 +1,7 @@
 import { BlockList } from "node:net";
-import { sourceOf } from "#base";
+import { isLoopback, sourceOf } from "#base";
 import { describe, expect, test } from "vitest";
-import { clientAddress, isLoopback, normalAddress } from "../../src/http/address.ts";
+import { clientAddress, normalAddress } from "../../src/http/address.ts";
 
 const trusted = new BlockList();
 trusted.addSubnet("10.0.0.0", 8);
@@ -48,8 +48,19 @@ describe("The client's address", () => {
   });
 
   test("is loopback only where it is", () => {
-    for (const address of ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]) expect(isLoopback(address)).toBe(true);
-    for (const address of ["0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "localhost.evil.test", ""])
+    for (const address of ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost"])
+      expect(isLoopback(address)).toBe(true);
+    for (const address of [
+      "0.0.0.0",
+      "::",
+      "10.0.0.1",
+      "128.0.0.1",
+      "localhost.evil.test",
+      "127.0.0.1.evil.test",
+      "127.0.0.256",
+      "127.1",
+      "",
+    ])
       expect(isLoopback(address)).toBe(false);
   });
 });

@@ -9,3 +9,11 @@ export function sourceOf(address: string): string {
   }
   return `${groups.slice(0, 4).join(":")}::/64`;
 }
+
+const OCTET = "(?:25[0-5]|2[0-4]\\d|1?\\d?\\d)";
+const LOOPBACK = new RegExp(`^(?:localhost|::1|\\[::1\\]|(?:::ffff:)?127(?:\\.${OCTET}){3})$`);
+
+/** Whether a host, as an address or as it stands in a URL, is reached from this machine only. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
+}
