@@ -18,7 +18,7 @@ export interface Config {
   readonly logLevel: "fatal" | "error" | "warn" | "info" | "debug" | "trace";
   /** Addresses and ranges of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
-  /** How many bad credentials an address may show in ten seconds. */
+  /** How many wrong passwords and set-up credentials one source may show in ten seconds. */
   readonly failuresPerTenSeconds: number;
   /** How long requests in flight may take after SIGTERM. */
   readonly drainSeconds: number;

@@ -110,7 +110,7 @@ export class Checkpoints {
     return { chain, origin: this.#origin(chain), notes, faults };
   }
 
-  /** Named by instance and chain, so that a note of another vault's chain is never taken for one of ours. */
+  /** Named by the signing key and the chain, so that a note of another vault's chain is never taken for one of ours. */
   #origin(chain: Id<"org">): string {
     return `${this.#signer.name}/${chain}/0`;
   }

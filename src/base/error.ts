@@ -106,7 +106,7 @@ export const ERRORS = {
   },
   database_rolled_back: {
     title: "The database is older than its last checkpoint",
-    remedy: "Put back the newest database. A backup restored on purpose has to be accepted at the machine.",
+    remedy: "Put back the newest database. For a backup restored on purpose, move the checkpoint file away.",
   },
   address_in_use: {
     title: "The address to listen on is taken",

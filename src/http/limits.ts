@@ -10,7 +10,7 @@ export interface Rate {
 export interface LimitSettings {
   /** Requests of one source, whatever they are. */
   readonly requests: Rate;
-  /** Credentials of one source that were refused; then it waits, also with a good one. */
+  /** Passwords and set-up credentials of one source that were refused; then it waits to show another, also a good one. */
   readonly failures: Rate;
   /** Operations at work at the same time, over all sources. */
   readonly maxInFlight: number;
@@ -24,7 +24,7 @@ export const DEFAULT_LIMITS: LimitSettings = {
 
 /**
  * Limits that come before anything is parsed, in memory and for each process alone. A source is an address, or the /64 of
- * an IPv6 one; the machine's own socket has none and is exempt from all but the number in flight.
+ * an IPv6 one; the machine's own socket has none and is exempt from all of them.
  */
 export class Limits {
   readonly #requests: RateLimiterMemory;
