@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { Redacted, VaultError, isDangerousVariable } from "#base";
+import { Redacted, VaultError } from "#base";
 import type { Id } from "#base";
 import type { Reader, Row } from "#storage";
 import type { Decision, Guard, LaunchPlace, Place } from "#access";
@@ -94,8 +94,7 @@ export async function needsOf(
 ): Promise<readonly Need[]> {
   const check =
     deployed.bindings === null ? authorMayReference(guard, org, place, deployed.author) : () => Promise.resolve(null);
-  const resolved = await resolveManifest(reader, place, deployed.manifest.variables, deployed.bindings, check);
-  const needs = resolved.map((need) => (mayBeCalled(need.name, place) ? need : { ...need, problem: DANGEROUS }));
+  const needs = await resolveManifest(reader, place, deployed.manifest.variables, deployed.bindings, check);
   refuse(
     needs
       .filter((need) => need.problem !== null && need.required)
@@ -141,16 +140,6 @@ export async function deliver(
 function refuse(variables: readonly { variable: string; reason: string }[], mayKnow: boolean): void {
   if (variables.length > 0) throw new VaultError("launch_refused", undefined, { detail: mayKnow ? { variables } : {} });
 }
-
-/**
- * A manifest is checked for dangerous names when it is saved and deployed; here too, because `all` takes the names of
- * secrets, which their writers choose, and because an admin may have taken the permission back.
- */
-function mayBeCalled(name: string, { workload }: LaunchPlace): boolean {
-  return !isDangerousVariable(name) || workload.allowedVariables.includes(name);
-}
-
-const DANGEROUS = "this name changes how programs load; an admin can allow it for this workload";
 
 /**
  * The variable with the versions that were delivered then; `null` when its secret was not delivered then. A version only

@@ -19,6 +19,16 @@ export function referencesOf(variable: Variable): readonly string[] {
   return (parseTemplate(variable.template) ?? []).flatMap((part) => ("reference" in part ? [part.reference] : []));
 }
 
+export const DANGEROUS = "this name changes how programs load; an admin can allow it for this workload";
+
+/**
+ * Whether a variable of this workload may have the name. Asked at save and deploy, and at each launch too: `all` takes the
+ * names of secrets, which their writers choose, and an admin may have taken the permission back.
+ */
+export function mayBeNamed(name: string, allowed: readonly string[]): boolean {
+  return !isDangerousVariable(name) || allowed.includes(name);
+}
+
 export function isRequired(variable: Variable): boolean {
   return "value" in variable || variable.required !== false;
 }
@@ -31,8 +41,8 @@ export function checkVariables(variables: Variables, allowed: readonly string[])
   const faults: { field: string; message: string }[] = [];
   for (const [name, variable] of Object.entries(variables ?? {})) {
     const field = `variables.${name}`;
-    if (isDangerousVariable(name) && !allowed.includes(name)) {
-      faults.push({ field, message: "this name changes how programs load; an admin can allow it for this workload" });
+    if (!mayBeNamed(name, allowed)) {
+      faults.push({ field, message: DANGEROUS });
     }
     if ("secret" in variable && parseReference(variable.secret) === null)
       faults.push({ field, message: "not a reference: NAME, namespace/NAME or environment/namespace/NAME" });

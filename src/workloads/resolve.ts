@@ -1,9 +1,8 @@
-import { isDangerousVariable } from "#base";
 import type { Bindings, Reader, Row, Variable } from "#storage";
 import { environmentNamed, mayReach, namespaceNamed } from "#access";
 import type { LaunchPlace } from "#access";
 import { offers } from "#secrets";
-import { isRequired, referencesOf } from "./manifest.ts";
+import { DANGEROUS, isRequired, mayBeNamed, referencesOf } from "./manifest.ts";
 import type { Variables } from "./manifest.ts";
 import { parseReference } from "./reference.ts";
 import type { Reference } from "./reference.ts";
@@ -43,7 +42,6 @@ export type ReferenceCheck = (target: Target, secret: Row<"secrets"> | null) => 
 export const NOT_THERE = "there is no such secret, or it may not be referenced here";
 
 const MOST_OF_ALL = 1_000;
-const DANGEROUS = "this name changes how programs load; an admin can allow it for this workload";
 
 /**
  * What the variables of a manifest stand for, in this launch, now: every reference looked up (by the id it was bound to, or
@@ -81,7 +79,9 @@ export async function resolveManifest(
   return secrets
     .filter(
       (secret) =>
-        offers(secret, place.workload) && (secret.policy?.roles ?? []).length === 0 && mayBeNamed(place, secret.name),
+        offers(secret, place.workload) &&
+        (secret.policy?.roles ?? []).length === 0 &&
+        mayBeNamed(secret.name, place.workload.allowedVariables),
     )
     .map((secret) =>
       need(secret.name, new Map([[secret.name, { ...target, secret, version: secret.currentVersion }]]), null),
@@ -93,10 +93,6 @@ function need(name: string, resolved: ReadonlyMap<string, Resolved>, problem: st
   return { name, variable: { secret: name }, required: false, resolved, problem, absent: false };
 }
 
-function mayBeNamed({ workload }: LaunchPlace, variable: string): boolean {
-  return !isDangerousVariable(variable) || workload.allowedVariables.includes(variable);
-}
-
 async function resolveVariable(
   reader: Reader,
   place: LaunchPlace,
@@ -106,7 +102,9 @@ async function resolveVariable(
   check: ReferenceCheck,
 ): Promise<Need> {
   const resolved = new Map<string, Resolved>();
-  const problems: Problem[] = mayBeNamed(place, name) ? [] : [{ problem: DANGEROUS, absent: false }];
+  const problems: Problem[] = mayBeNamed(name, place.workload.allowedVariables)
+    ? []
+    : [{ problem: DANGEROUS, absent: false }];
   for (const reference of referencesOf(variable)) {
     const found = await resolveReference(reader, place, reference, bindings, check);
     if ("problem" in found) problems.push(found);
