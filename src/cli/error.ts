@@ -12,10 +12,11 @@ export type CliCode =
   | "not_an_environment";
 
 const OWN = {
-  usage: { title: "The command is not complete", remedy: null },
-  interrupted: { title: "Interrupted", remedy: null },
+  usage: { title: "The command is not complete", cause: null, remedy: null },
+  interrupted: { title: "Interrupted", cause: null, remedy: null },
   not_an_environment: {
     title: "A value cannot stand in a process's environment",
+    cause: null,
     remedy: "Nothing was started. Store text without NUL bytes, or take it with `sallyport exchange`.",
   },
 } as const;
@@ -35,6 +36,8 @@ interface CliErrorOptions {
 export class CliError extends Error {
   readonly code: CliCode;
   readonly title: string;
+  /** Why this happens in general, for where nothing more is known. */
+  readonly why: string | null;
   readonly remedy: string | null;
   readonly detail: ErrorDetail;
   readonly requestId: string | null;
@@ -48,6 +51,7 @@ export class CliError extends Error {
     this.name = "CliError";
     this.code = code;
     this.title = known.title;
+    this.why = known.cause;
     this.remedy = options.remedy ?? known.remedy;
     this.detail = options.detail ?? {};
     this.requestId = options.requestId ?? null;

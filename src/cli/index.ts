@@ -9,6 +9,6 @@
  * from an argument, and never shown but where it is issued; that control characters of others do not reach a terminal; and
  * that every failure has a documented exit code. It decides nothing about access: the vault does.
  */
-export { EXIT_CODES, exitCodeOf } from "./exit-codes.ts";
+export { EXIT_CODES, EXIT_MEANINGS, exitCodeOf } from "./exit-codes.ts";
 export { runCli } from "./program.ts";
 export type { Doors, UpFlags } from "./doors.ts";

@@ -125,6 +125,9 @@ interface Described {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
+/** For what no table of ours knows. */
+const OWN_FAULT = "This is a fault of the program: report it, with the command but without any value.";
+
 function describe(error: unknown): Described {
   if (isVaultError(error)) return describe(new CliError(error.code, error.message, { detail: error.detail }));
   if (!(error instanceof CliError)) {
@@ -132,13 +135,13 @@ function describe(error: unknown): Described {
     return {
       message,
       parts: [],
-      remedy: null,
+      remedy: OWN_FAULT,
       requestId: null,
-      document: { code: "internal", title: ERRORS.internal.title, detail: message },
+      document: { code: "internal", title: ERRORS.internal.title, detail: message, remedy: OWN_FAULT },
     };
   }
-  const { detail, code, title, remedy, requestId } = error;
-  const parts = [
+  const { detail, code, title, why, remedy, requestId } = error;
+  const named = [
     ...(detail.faults ?? []).map((fault) => `${fault.field}: ${fault.message}`),
     ...(detail.missing === undefined ? [] : [`missing: ${detail.missing.permission} on ${detail.missing.on}`]),
     ...(detail.variables ?? []).map((fault) => `${fault.variable}: ${fault.reason}`),
@@ -147,6 +150,8 @@ function describe(error: unknown): Described {
     ...(detail.retryAfterSeconds === undefined ? [] : [`try again in ${String(detail.retryAfterSeconds)} s`]),
     ...(detail.allow === undefined ? [] : [`allowed: ${detail.allow}`]),
   ];
+  // Where nothing is known of this one, what is known of its kind.
+  const parts = named.length === 0 && error.message === title && why !== null ? [why] : named;
   const message = error.message === title ? title : `${title}: ${error.message}`;
   const document = error.problem ?? {
     code,
