@@ -149,7 +149,7 @@ export async function createVault(
     const rooms: Rooms = {
       guard,
       store,
-      audit: new AuditView(guard, store, checkpoints),
+      audit: new AuditView(guard, store, checkpoints, facts),
       environments: new Environments(guard, store, keyring, ids),
       namespaces: new Namespaces(guard, store, ids),
       grants: new Grants(guard, store, ids),

@@ -1,7 +1,7 @@
-import { VaultError } from "#base";
+import { INSTANCE, VaultError } from "#base";
 import type { Actor } from "#base";
 import { listPage, oneOf } from "#storage";
-import type { Page, PageRequest, Row, Store, Where as RowWhere } from "#storage";
+import type { Facts, Page, PageRequest, Row, Store, Where as RowWhere } from "#storage";
 import { verifyChain } from "#audit";
 import type { Checkpoints, PrivatePart, PublicPart, Verdict } from "#audit";
 import type { Guard } from "./guard.ts";
@@ -30,11 +30,13 @@ export class AuditView {
   readonly #guard: Guard;
   readonly #store: Store;
   readonly #checkpoints: Checkpoints;
+  readonly #facts: Facts;
 
-  constructor(guard: Guard, store: Store, checkpoints: Checkpoints) {
+  constructor(guard: Guard, store: Store, checkpoints: Checkpoints, facts: Facts) {
     this.#guard = guard;
     this.#store = store;
     this.#checkpoints = checkpoints;
+    this.#facts = facts;
   }
 
   /** Newest first. The whole org's for `audit.read.org`; else those of the scopes with `audit.read`, and one's own. */
@@ -75,7 +77,7 @@ export class AuditView {
   async verify(actor: Actor, chain: ChainName): Promise<Verdict> {
     const permit = await this.#permitFor(actor, chain);
     const kept = await this.#checkpoints.kept(permit.org);
-    return verifyChain(this.#store.read(permit), kept, this.#checkpoints.verifier);
+    return verifyChain(this.#store.read(permit), kept, this.#checkpoints.verifier, this.#facts.of(INSTANCE));
   }
 
   async checkpoints(

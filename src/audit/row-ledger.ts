@@ -6,12 +6,13 @@ import type { Fault } from "./verdict.ts";
 /** The newest event about a row. */
 interface Said {
   readonly event: string;
+  /** Its number in the org's chain; 0 for the founding, which is in the instance's. */
   readonly seq: number;
   readonly gone: boolean;
 }
 
 /**
- * What the events of one chain say of the org's proved rows, to be held against the rows themselves: an old row that was put
+ * What the founding of an org and the events of its chain say of the org's proved rows, to be held against the rows themselves: an old row that was put
  * back proves itself, but the newest event about it is another than the one it names.
  *
  * Holds one entry a row, about 200 bytes.
@@ -20,12 +21,17 @@ export class RowLedger {
   readonly #said = new Map<string, Map<string, Said>>();
   readonly #faults: Fault[] = [];
 
+  /** Begins with the rows that the org was founded with: comes before any event of its chain. */
+  found(part: PublicPart): void {
+    this.take({ ...part, seq: 0 });
+  }
+
   /** Takes the next event of the chain. A change that was made to another state than the newest one hides a tampering. */
   take(part: PublicPart): void {
     for (const [table, row, digest, before] of part.rows) {
       const last = this.#said.get(table)?.get(row);
       if (last !== undefined && before !== last.event) {
-        const what = `event ${String(part.seq)} changed another state of it than event ${String(last.seq)} had left: an old one had been put back`;
+        const what = `event ${String(part.seq)} changed another state of it than ${named(last.seq)} had left: an old one had been put back`;
         this.#faults.push({ where: `row ${row} of ${table}`, what });
       }
       const rows = this.#said.get(table) ?? new Map<string, Said>();
@@ -59,11 +65,13 @@ export class RowLedger {
 }
 
 function faultOf({ event, seq, gone }: Said, stands: ProvedRow | null): string | null {
-  if (stands === null) return `event ${String(seq)} names it, and there can be no such row`;
+  if (stands === null) return `${named(seq)} names it, and there can be no such row`;
   if (stands === "unproved") return "does not prove itself: it was changed behind the vault's back";
-  if (stands === "gone") return gone ? null : `is gone, and no event says so: the last is event ${String(seq)}`;
-  if (gone) return `is there, and event ${String(seq)} says that it is gone`;
-  return stands.changedBy === event
-    ? null
-    : `is not as event ${String(seq)} left it: another state of the row was put back`;
+  if (stands === "gone") return gone ? null : `is gone, and no event says so: the last is ${named(seq)}`;
+  if (gone) return `is there, and ${named(seq)} says that it is gone`;
+  return stands.changedBy === event ? null : `is not as ${named(seq)} left it: another state of the row was put back`;
+}
+
+function named(seq: number): string {
+  return seq === 0 ? "the founding of the org" : `event ${String(seq)}`;
 }

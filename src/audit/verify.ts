@@ -2,6 +2,7 @@ import { INSTANCE } from "#base";
 import { equal } from "#crypto";
 import { below, noneOf } from "#storage";
 import type { Reader } from "#storage";
+import { foundingOf } from "./founding.ts";
 import { openNote, parseCheckpoint } from "./note.ts";
 import type { Verifier } from "./note.ts";
 import type { Fault, Kept, KeptNote, Verdict } from "./verdict.ts";
@@ -12,16 +13,19 @@ const MOST_FAULTS = 100;
 /**
  * Walks one chain from its first event: sequence without a gap, each hash from the one before, both parts as hashed, the
  * indexed columns as the public part says, time never backwards, no event beside the chain; the tree at each checkpoint, in
- * the database and outside it, as signed; and the proved rows of the org as the newest event about each left them. An event
- * that is missing at the end is found by a checkpoint that covers it.
+ * the database and outside it, as signed; and the proved rows of the org as the newest event about each left them, the
+ * founding of the org in the instance's chain being the first. An event that is missing at the end is found by a checkpoint
+ * that covers it.
  */
-export async function verifyChain(reader: Reader, kept: Kept, verifier: Verifier): Promise<Verdict> {
+export async function verifyChain(reader: Reader, kept: Kept, verifier: Verifier, instance: Reader): Promise<Verdict> {
   const faults: Fault[] = [...kept.faults];
   const fault = (where: string, what: string): void => {
     if (faults.length < MOST_FAULTS) faults.push({ where, what });
   };
   const stored = await storedNotes(reader, kept.origin, verifier, fault);
   const walk = new Walk(kept.chain, [...stored, ...kept.notes], fault);
+  const founded = kept.chain === INSTANCE ? null : await foundingOf(instance, kept.chain, fault);
+  if (founded !== null) walk.ledger.found(founded);
   await walk.onwards(reader);
   walk.end();
   const beside =
@@ -29,7 +33,7 @@ export async function verifyChain(reader: Reader, kept: Kept, verifier: Verifier
     (await reader.count("auditEvents", { slot: SLOT, seq: below(1) }));
   if (beside > 0) fault("the log", `${String(beside)} events stand outside the chain`);
 
-  // The instance's chain tells of the founding of orgs, whose rows are theirs and held against their own chains.
+  // The instance's chain tells of the founding of orgs, whose rows are held when those orgs are verified.
   if (kept.chain !== INSTANCE) {
     const { seq } = walk;
     const rows = await walk.ledger.hold(reader);

@@ -96,7 +96,8 @@ export class Walk {
   }
 }
 
-function faultsOf(
+/** What is wrong with one event, given the hash and time of the one before it. */
+export function faultsOf(
   event: Row<"auditEvents">,
   part: PublicPart | null,
   chain: Id<"org">,
@@ -122,7 +123,8 @@ function faultsOf(
   return found;
 }
 
-function parsePublic(text: string): PublicPart | null {
+/** The public part as it was written; `null` when it cannot be read. */
+export function parsePublic(text: string): PublicPart | null {
   try {
     const part = JSON.parse(text) as Omit<PublicPart, "v"> & { readonly v: unknown };
     const isDigest = (row: unknown): boolean =>

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Database } from "better-sqlite3";
 import { createSigner, generateSigningKey } from "#crypto";
 import type { Id } from "#base";
-import { idToBytes } from "#base";
+import { INSTANCE, idToBytes } from "#base";
 import { Change } from "#storage";
 import type { Facts } from "#storage";
 import { Checkpoints, verifyChain } from "#audit";
@@ -85,7 +85,8 @@ export class Chain {
   }
 
   async verify(org: Id<"org"> = this.world.org): Promise<Verdict> {
-    return verifyChain(this.world.facts.of(org), await this.checkpoints.kept(org), this.checkpoints.verifier);
+    const { facts } = this.world;
+    return verifyChain(facts.of(org), await this.checkpoints.kept(org), this.checkpoints.verifier, facts.of(INSTANCE));
   }
 
   run(sql: string, ...values: unknown[]): void {

@@ -83,8 +83,11 @@ export class World {
     const change = new Change();
     const tools = { keyring: this.#keyring, ids: this.ids, now: this.clock.now() };
     const keys = await foundOrg(change, { id, slug, owner: this.ids.next("prn") }, tools);
-    await this.store.commit(this.permit(id), change, DONE);
+    const permit = this.guard.system("test.found", id);
+    await this.store.commit(permit, change, { ...DONE, target: { type: "org", id, name: slug } });
     this.#keyring.adopt(keys);
+    // The founding is told in the instance's chain; the org's own begins with this.
+    await this.commit(null, id);
     return id;
   }
 
