@@ -3,12 +3,14 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-/** Where the time comes from. Injected; the store raises it to the last committed event, so that it never runs back. */
+/** Where the time comes from. Injected; the store raises it to the last committed event, so that it never runs back behind one. */
 export interface Clock {
   now(): Date;
+  /** Milliseconds since no matter when, on a clock that is never set. Without it, time stands still when `now` is put back. */
+  readonly elapsedMs?: () => number;
 }
 
-export const systemClock: Clock = { now: () => new Date() };
+export const systemClock: Clock = { now: () => new Date(), elapsedMs: () => performance.now() };
 
 const UNITS = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY } as const;
 

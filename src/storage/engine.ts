@@ -46,8 +46,33 @@ export interface Committed {
 
 export interface EngineHealth {
   readonly writable: boolean;
+  /** The engine's own word for what failed last; for operators, safe for anybody. */
   readonly reason: string | null;
+  /** Jobs that wait for a commit, and what their statements hold, in bytes. */
   readonly queued: number;
+  readonly queuedBytes: number;
+  /** How far the machine's clock is behind the vault's time, which never runs back behind the last event. */
+  readonly clockBehindMs: number;
+}
+
+/** How much may wait for a commit before a job is turned away with `overloaded`. */
+export interface QueueLimits {
+  readonly jobs: number;
+  readonly bytes: number;
+}
+
+/** A job of the largest value takes about 66 KiB: a thousand of those, or twenty thousand small ones. */
+export const QUEUE_LIMITS: QueueLimits = { jobs: 20_000, bytes: 64 * 1024 * 1024 };
+
+/** What a job holds in memory beside its values: its entry, its promise, the request that waits. A guess on the high side. */
+const JOB_BYTES = 1_024;
+
+/** What a job that waits takes, in bytes: its statements' values, and a little. */
+export function bytesOf(job: Job): number {
+  let bytes = JOB_BYTES;
+  for (const { values } of job.statements)
+    for (const value of values) bytes += typeof value === "string" || Buffer.isBuffer(value) ? value.length : 8;
+  return bytes;
 }
 
 /** What an engine must do. SQLite's is in sqlite/. */
@@ -59,10 +84,11 @@ export interface Engine {
    * Runs one job, durably, perhaps together with others.
    *
    * @throws {MissedExpectation} nothing of this job was done.
-   * @throws {VaultError} `store_unavailable`: nothing was done. `outcome_unknown`: the commit failed, and nobody knows.
+   * @throws {VaultError} `overloaded`: too much waits. `store_unavailable`: nothing was done. `outcome_unknown`: the commit
+   * failed, and nobody knows.
    */
   commit(job: Job): Promise<Committed>;
-  /** The time that the next event would get: never before the last one. */
+  /** The time that the next event would get: see {@link EventClock}. */
   now(): Date;
   health(): Promise<EngineHealth>;
   /** Lets waiting jobs finish, then closes. */

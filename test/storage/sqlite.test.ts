@@ -269,6 +269,48 @@ describe("the queue", () => {
     await world.close();
     await Promise.all(waiting);
   });
+
+  it("says overloaded when what waits takes more bytes than it may, and takes one job alone whatever its size", async () => {
+    const engine = await openSqlite({
+      folder: place.folder,
+      scribe,
+      clock: new TestClock(),
+      queue: { jobs: 1_000, bytes: 100_000 },
+    });
+    const job = (bytes: number, text = "") => ({
+      org: INSTANCE,
+      event: null,
+      statements: [
+        {
+          sql: "UPDATE meta SET value = value WHERE name = ? OR value = ?",
+          values: [Buffer.alloc(bytes), text],
+          kind: "write" as const,
+          rows: -1,
+          label: "",
+          otherwise: "internal" as const,
+        },
+      ],
+    });
+    const huge = engine.commit(job(500_000));
+    expect((await engine.health()).queuedBytes).toBeGreaterThan(500_000);
+    const small = engine.commit(job(1));
+    const refused = await small.catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "overloaded", detail: { retryAfterSeconds: 1 } });
+    await huge;
+    expect(await engine.health()).toMatchObject({ queued: 0, queuedBytes: 0 });
+
+    const settled = await Promise.allSettled(
+      Array.from({ length: 20 }, () => engine.commit(job(5_000, "x".repeat(5_000)))),
+    );
+    const taken = settled.filter((one) => one.status === "fulfilled").length;
+    // Each counts for its 10,000 bytes and about a thousand more.
+    expect(taken).toBe(9);
+    expect(
+      settled.flatMap((one) => (one.status === "rejected" ? [(one.reason as { code: string }).code] : [])),
+    ).toEqual(Array.from({ length: 11 }, () => "overloaded"));
+    expect(await engine.health()).toMatchObject({ queued: 0, queuedBytes: 0 });
+    await engine.close();
+  });
 });
 
 function never(): never {

@@ -1,5 +1,6 @@
-import type { Clock, Id } from "#base";
+import type { Id } from "#base";
 import { VaultError, idToBytes, isVaultError } from "#base";
+import type { EventClock } from "../event-clock.ts";
 import { encodeRow, snake } from "../table.ts";
 import { TABLES } from "../tables.ts";
 import { MissedExpectation } from "../engine.ts";
@@ -22,21 +23,15 @@ export class Committer {
   readonly #db: Connection;
   readonly #statements: Statements;
   readonly #scribe: Scribe;
-  readonly #clock: Clock;
+  readonly #clock: EventClock;
   readonly #heads = new Map<Id<"org">, ChainHead>();
-  #lastTime: number;
 
-  constructor(db: Connection, scribe: Scribe, clock: Clock) {
+  constructor(db: Connection, scribe: Scribe, clock: EventClock) {
     this.#db = db;
     this.#statements = new Statements(db);
     this.#scribe = scribe;
     this.#clock = clock;
-    this.#lastTime = lastTime(db);
-  }
-
-  /** Never before the last committed event, whatever the machine's clock does. */
-  now(): Date {
-    return new Date(Math.max(this.#clock.now().getTime(), this.#lastTime));
+    clock.notBefore(lastTime(db));
   }
 
   /**
@@ -47,7 +42,7 @@ export class Committer {
     /** The ends of the chains that this batch has made longer. They count once it is committed. */
     const heads = new Map<Id<"org">, ChainHead>();
     const results: JobResult[] = [];
-    const now = this.now();
+    const now = this.#clock.now();
     try {
       this.#db.exec("BEGIN IMMEDIATE");
       for (const job of jobs) results.push(this.#one(job, heads, now));
@@ -65,7 +60,7 @@ export class Committer {
       throw new VaultError(code, undefined, { cause: error });
     }
     for (const [chain, head] of heads) this.#heads.set(chain, head);
-    this.#lastTime = now.getTime();
+    this.#clock.notBefore(now.getTime());
     return results;
   }
 

@@ -3,7 +3,9 @@ import type Database from "better-sqlite3";
 import type { Clock, Id } from "#base";
 import { SECOND, VaultError, isVaultError } from "#base";
 import type { Raw } from "../column.ts";
-import type { Committed, Engine, EngineHealth, Job, Scribe } from "../engine.ts";
+import { QUEUE_LIMITS, bytesOf } from "../engine.ts";
+import type { Committed, Engine, EngineHealth, Job, QueueLimits, Scribe } from "../engine.ts";
+import { EventClock } from "../event-clock.ts";
 import { Committer } from "./committer.ts";
 import { codeOf, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
 import type { Connection } from "./open.ts";
@@ -11,11 +13,11 @@ import { Statements } from "./statements.ts";
 
 const MOST_IN_BATCH = 128;
 const LONGEST_GATHER_MS = 2;
-const MOST_QUEUED = 20_000;
 const PROBE_EVERY_MS = SECOND;
 
 interface Waiting {
   readonly job: Job;
+  readonly bytes: number;
   readonly resolve: (committed: Committed) => void;
   readonly reject: (error: Error) => void;
 }
@@ -34,13 +36,20 @@ interface Connections {
  *
  * @throws {VaultError} `folder_in_use`, `schema_unknown`, `store_unavailable`.
  */
-export async function openSqlite(options: { folder: string; scribe: Scribe; clock: Clock }): Promise<Engine> {
+export async function openSqlite(options: {
+  folder: string;
+  scribe: Scribe;
+  clock: Clock;
+  queue?: QueueLimits;
+}): Promise<Engine> {
   const Driver = loadDriver();
   const lock = lockFolder(Driver, options.folder);
   try {
     const file = join(options.folder, "vault.db");
     await prepareFile(Driver, file);
-    return new SqliteEngine(Driver, file, lock, options.scribe, options.clock);
+    const clock = new EventClock(options.clock);
+    const open = (): Connections => connect(Driver, file, options.scribe, clock);
+    return new SqliteEngine(open, lock, clock, options.queue ?? QUEUE_LIMITS);
   } catch (error) {
     lock.close();
     throw startError(error);
@@ -58,24 +67,29 @@ class SqliteEngine implements Engine {
   readonly kind = "sqlite";
   readonly #open: () => Connections;
   readonly #lock: Connection;
+  readonly #clock: EventClock;
+  readonly #limits: QueueLimits;
   #on: Connections;
   /** A write of these connections failed: what they believe and what is on disk may differ, so they write no more. */
   #spent = false;
   #queue: Waiting[] = [];
+  #queuedBytes = 0;
   #gathering = false;
   #closing = false;
   #fault: string | null = null;
   #probedAt = -Infinity;
   #idle: (() => void)[] = [];
 
-  constructor(Driver: typeof Database, file: string, lock: Connection, scribe: Scribe, clock: Clock) {
+  constructor(open: () => Connections, lock: Connection, clock: EventClock, limits: QueueLimits) {
     this.#lock = lock;
-    this.#open = () => connect(Driver, file, scribe, clock);
-    this.#on = this.#open();
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#open = open;
+    this.#on = open();
   }
 
   now(): Date {
-    return this.#on.committer.now();
+    return this.#clock.now();
   }
 
   rows(_org: Id<"org">, sql: string, values: readonly Raw[]): Promise<readonly Readonly<Record<string, Raw>>[]> {
@@ -92,18 +106,28 @@ class SqliteEngine implements Engine {
         reject(new VaultError("store_unavailable"));
         return;
       }
-      if (this.#queue.length >= MOST_QUEUED) {
+      const bytes = bytesOf(job);
+      // Whatever its size, a job that nothing waits before is taken: else it never would be.
+      const full = this.#queue.length >= this.#limits.jobs || this.#queuedBytes + bytes > this.#limits.bytes;
+      if (full && this.#queue.length > 0) {
         reject(new VaultError("overloaded", undefined, { detail: { retryAfterSeconds: 1 } }));
         return;
       }
-      this.#queue.push({ job, resolve, reject });
+      this.#queue.push({ job, bytes, resolve, reject });
+      this.#queuedBytes += bytes;
       if (!this.#gathering) this.#gather();
     });
   }
 
   health(): Promise<EngineHealth> {
     if (this.#fault !== null) this.#probe();
-    return Promise.resolve({ writable: this.#fault === null, reason: this.#fault, queued: this.#queue.length });
+    return Promise.resolve({
+      writable: this.#fault === null,
+      reason: this.#fault,
+      queued: this.#queue.length,
+      queuedBytes: this.#queuedBytes,
+      clockBehindMs: this.#clock.behindMs,
+    });
   }
 
   async close(): Promise<void> {
@@ -132,6 +156,7 @@ class SqliteEngine implements Engine {
 
   #flush(): void {
     const batch = this.#queue.splice(0, MOST_IN_BATCH);
+    for (const { bytes } of batch) this.#queuedBytes -= bytes;
     try {
       this.#renew();
       const results = this.#on.committer.run(batch.map((one) => one.job));
@@ -186,7 +211,7 @@ class SqliteEngine implements Engine {
   }
 }
 
-function connect(Driver: typeof Database, file: string, scribe: Scribe, clock: Clock): Connections {
+function connect(Driver: typeof Database, file: string, scribe: Scribe, clock: EventClock): Connections {
   const writer = openWriter(Driver, file);
   try {
     const committer = new Committer(writer, scribe, clock);
