@@ -9,6 +9,8 @@ import { ERRORS } from "#base";
 import type { ErrorCode } from "#base";
 import { EXIT_CODES, EXIT_MEANINGS } from "#cli";
 import { STATUS } from "#http";
+import { SETTINGS, SETTING_NAMES, flagOf, variableOf } from "#settings";
+import type { Setting } from "#settings";
 
 export interface Section {
   readonly file: string;
@@ -24,6 +26,7 @@ export function sections(): readonly Section[] {
     { file: "src/http/README.md", mark: "errors", text: errors() },
     { file: "README.md", mark: "exit-codes", text: exitCodes() },
     { file: "src/cli/README.md", mark: "exit-codes", text: exitCodes() },
+    { file: "README.md", mark: "settings", text: settings() },
   ];
 }
 
@@ -70,6 +73,20 @@ function errors(): string {
 
 function exitCodes(): string {
   return table(["exit code", "meaning"], EXIT_MEANINGS);
+}
+
+function settings(): string {
+  let above = "";
+  const rows = SETTING_NAMES.flatMap((name) => {
+    const { otherwiseShown, meaning, group }: Setting<unknown> = SETTINGS[name];
+    const heading = group === above ? [] : [[`**${group}**`, "", "", "", ""]];
+    above = group;
+    return [
+      ...heading,
+      [`\`${flagOf(name)}\``, `\`${variableOf(name)}\``, `\`${name}\``, `\`${otherwiseShown}\``, meaning],
+    ];
+  });
+  return table(["option", "variable", "in the file", "default", "meaning"], rows);
 }
 
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -3,22 +3,17 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runCli } from "#cli";
-import type { UpFlags } from "#cli";
+import type { Settings } from "#settings";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
 /** Runs the vault until SIGTERM or SIGINT, drains, and returns 0. A second signal ends it at once. */
-async function up(flags: UpFlags): Promise<number> {
+async function up({ config }: Settings): Promise<number> {
   // Whatever the server makes is its user's alone. Not for other commands: a child of `run` keeps the umask it was given.
   process.umask(0o077);
-  const [{ pino }, { createVault }, { readConfig }] = await Promise.all([
-    import("pino"),
-    import("./vault.ts"),
-    import("./config.ts"),
-  ]);
-  const config = readConfig({ ...flags }, process.env);
+  const [{ pino }, { createVault }] = await Promise.all([import("pino"), import("./vault.ts")]);
   const log = pino(
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),

@@ -39,7 +39,7 @@ import { Deployments, Manifests, Workloads } from "#workloads";
 import { Exchange, Injections, Leases, Mint } from "#injection";
 import { createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Readiness, Rooms } from "#http";
-import type { Config } from "./config.ts";
+import type { Config } from "#settings";
 
 /** What a test or another entry point may put in another's place. */
 export interface Overrides {

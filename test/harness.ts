@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { CATALOG } from "#contract";
 import type { ClientRequest, OperationId, Response } from "#contract";
-import { readConfig } from "../src/config.ts";
+import { readSettings } from "#settings";
 import { createVault } from "../src/vault.ts";
 import type { Overrides, Vault } from "../src/vault.ts";
 
@@ -158,8 +158,8 @@ export async function startVault(
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "sallyport-")));
   const log: LogLine[] = [];
   const write = (level: string) => (fields: object, message: string) => void log.push({ level, fields, message });
-  const config = readConfig(
-    {
+  const { config } = await readSettings({
+    flags: {
       data: join(folder, "data"),
       keys: join(folder, "keys"),
       listen: "127.0.0.1:0",
@@ -167,10 +167,12 @@ export async function startVault(
       owner: "owner",
       logLevel: "info",
       insecurePlainHttp: "false",
+      maxFailures: "1000000",
       ...options.settings,
     },
-    { SALLYPORT_MAX_FAILURES: "1000000" },
-  );
+    env: {},
+    folder,
+  });
   const logger = { info: write("info"), warn: write("warn"), error: write("error") };
   const vault = await createVault(config, "0.0.0-test", logger, {
     passwords: CHEAP_PASSWORDS,

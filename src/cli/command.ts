@@ -44,4 +44,6 @@ export interface Option {
   readonly required?: true;
   /** What holds when it is not given, for the help; the command itself applies it. */
   readonly otherwise?: string;
+  /** The heading under which the help lists it. */
+  readonly group?: string;
 }

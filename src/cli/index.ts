@@ -11,4 +11,4 @@
  */
 export { EXIT_CODES, EXIT_MEANINGS, exitCodeOf } from "./exit-codes.ts";
 export { runCli } from "./program.ts";
-export type { Doors, UpFlags } from "./doors.ts";
+export type { Doors } from "./doors.ts";

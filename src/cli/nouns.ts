@@ -16,6 +16,11 @@ const WATCH = "Watch:";
 /** Everything that can stand after `sallyport`, in the order of the help. A noun's module is loaded when it is chosen. */
 export const NOUNS: Readonly<Record<string, NounRow>> = {
   up: { group: START, summary: "Start the vault", load: async () => (await import("./commands/up.ts")).up },
+  config: {
+    group: START,
+    summary: "The settings that `up` would start with",
+    load: async () => (await import("./commands/config.ts")).config,
+  },
   login: {
     group: START,
     summary: "Sign in and keep the session in a profile",

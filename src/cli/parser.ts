@@ -45,6 +45,7 @@ export function addOptions(commander: Commander, parser: Parser, options: readon
     const many = row.many === true ? " (may be repeated)" : "";
     const option: ParserOption = new commander.Option(row.flags, `${row.meaning}${many}${otherwise}`);
     if (row.choices !== undefined) option.choices([...row.choices]);
+    if (row.group !== undefined) option.helpGroup(row.group);
     if (row.required === true) option.makeOptionMandatory();
     if (row.many === true)
       option.argParser((value: string, all: readonly string[] | undefined) => [...(all ?? []), value]);

@@ -1,6 +1,7 @@
 import { PassThrough, Readable, Writable } from "node:stream";
 import { runCli } from "#cli";
-import type { Doors, UpFlags } from "#cli";
+import type { Doors } from "#cli";
+import type { Settings } from "#settings";
 
 export interface Ran {
   readonly code: number;
@@ -8,7 +9,7 @@ export interface Ran {
   readonly stderr: string;
   /** stdout as text. */
   readonly out: string;
-  readonly up: UpFlags[];
+  readonly up: Settings[];
 }
 
 export interface Around {
@@ -30,10 +31,10 @@ export async function sallyport(argv: string, around: Around = {}): Promise<Ran>
 export async function sallyportArgs(argv: readonly string[], around: Around = {}): Promise<Ran> {
   const [stdout, stderr] = [new Collector(), new Collector()];
   if (around.terminal !== undefined) Object.assign(stdout, { isTTY: true, columns: around.terminal });
-  const up: UpFlags[] = [];
+  const up: Settings[] = [];
   const doors: Doors = {
-    up: async (flags) => {
-      up.push(flags);
+    up: async (settings) => {
+      up.push(settings);
       return 0;
     },
     version: "1.2.3",

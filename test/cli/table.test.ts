@@ -2,13 +2,15 @@ import { ERRORS, VaultError } from "#base";
 import { EXIT_CODES, exitCodeOf } from "#cli";
 import { CATALOG } from "#contract";
 import { TOKEN_PATTERN } from "#crypto";
-import { readFileSync } from "node:fs";
+import { SETTINGS_FILE, SETTING_NAMES, variableOf } from "#settings";
+import { readFileSync, readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Command } from "../../src/cli/command.ts";
 import { EXIT_MEANINGS } from "../../src/cli/exit-codes.ts";
 import { NOUNS } from "../../src/cli/nouns.ts";
 import { GLOBAL } from "../../src/cli/options.ts";
 import { holdsToken, splitToken, tokenKind } from "../../src/cli/token.ts";
+import { CLI_VARIABLES } from "../../src/cli/variables.ts";
 import { fakeToken, sallyport } from "./harness.ts";
 
 const ALL: { readonly path: string; readonly command: Command }[] = [];
@@ -120,19 +122,28 @@ describe("tokens", () => {
   });
 });
 
-test("`up` takes each setting from its option, else its variable, else its default, untouched", async () => {
-  const { up } = await sallyport("up --listen nonsense --insecure-plain-http", {
-    env: { SALLYPORT_DATA: "/d", SALLYPORT_LISTEN: "x:1" },
+test("`up` takes each setting from its option, else its variable, else its default", async () => {
+  const { up } = await sallyport("up --listen 127.0.0.1:2 --insecure-plain-http", {
+    env: { SALLYPORT_DATA: "/d", SALLYPORT_LISTEN: "127.0.0.1:1" },
   });
-  expect(up).toEqual([
-    {
-      data: "/d",
-      keys: "./keys",
-      listen: "nonsense",
-      org: "main",
-      owner: "owner",
-      logLevel: "info",
-      insecurePlainHttp: "true",
-    },
-  ]);
+  expect(up).toHaveLength(1);
+  expect(up[0]?.config).toMatchObject({
+    dataFolder: "/d",
+    keysFolder: "/nonexistent/keys",
+    checkpointFile: "/d/checkpoints.log",
+    host: "127.0.0.1",
+    port: 2,
+    org: "main",
+    owner: "owner",
+    logLevel: "info",
+    insecurePlainHttp: true,
+  });
+});
+
+test("every variable that the command line reads is the vault's setting or its own", () => {
+  const sources = readdirSync("src/cli", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+  const read = sources.flatMap((name) => readFileSync(`src/cli/${name}`, "utf8").match(/\bSALLYPORT_[A-Z_]+\b/g) ?? []);
+  const known = new Set<string>([...CLI_VARIABLES, ...SETTING_NAMES.map(variableOf), SETTINGS_FILE.variable]);
+  expect(read.length).toBeGreaterThan(20);
+  expect([...new Set(read)].filter((name) => !known.has(name))).toEqual([]);
 });

@@ -1,0 +1,17 @@
+/**
+ * The environment variables of the command line itself. All others that begin with `SALLYPORT_` are settings of the vault,
+ * and `up` refuses what is neither: a misspelt setting must not go unnoticed.
+ */
+export const CLI_VARIABLES = [
+  "SALLYPORT_ADDRESS",
+  "SALLYPORT_SOCKET",
+  "SALLYPORT_PROFILE",
+  "SALLYPORT_TOKEN",
+  "SALLYPORT_TOKEN_ID",
+  "SALLYPORT_TOKEN_SECRET",
+  "SALLYPORT_ENVIRONMENT",
+  "SALLYPORT_NAMESPACE",
+  "SALLYPORT_WORKLOAD",
+  "SALLYPORT_NO_WARN",
+  "SALLYPORT_NO_KEYRING",
+] as const;

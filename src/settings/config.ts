@@ -1,0 +1,133 @@
+import { totalmem } from "node:os";
+import { getHeapStatistics } from "node:v8";
+import { join } from "node:path";
+import { isLoopback } from "#base";
+import type { SettingName, Values } from "./table.ts";
+
+/** The settings of a running vault, ready to be used. Frozen; holds no secret. Paths are absolute. */
+export interface Config {
+  readonly dataFolder: string;
+  readonly keysFolder: string;
+  /** Where signed checkpoints go: best on another disk than the data. */
+  readonly checkpointFile: string;
+  readonly host: string;
+  readonly port: number;
+  readonly insecurePlainHttp: boolean;
+  /** TLS in this process, or `null` for plain HTTP. */
+  readonly tls: TlsFiles | null;
+  /** For the first start only. */
+  readonly org: string;
+  readonly owner: string;
+  readonly logLevel: Values["logLevel"];
+  /** Addresses and ranges of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
+  /** Requests of one source in a second. */
+  readonly requestsPerSecond: number;
+  /** Requests with one credential in a second. */
+  readonly requestsPerSecondPerCredential: number;
+  /** How many wrong passwords and set-up credentials one source may show in ten seconds. */
+  readonly failuresPerTenSeconds: number;
+  /** Operations at work at the same time. */
+  readonly maxInFlight: number;
+  /** Resident memory in MiB from which on requests are turned away. */
+  readonly maxMemoryMb: number;
+  /** Who may read `/metrics`. */
+  readonly metrics: Values["metrics"];
+  /** After SIGTERM: how long requests are still taken while readiness already says no. */
+  readonly drainDelaySeconds: number;
+  /** How long requests in flight may take after that. */
+  readonly drainSeconds: number;
+}
+
+/** PEM files. */
+export interface TlsFiles {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  /** Given exactly where `clientAuth` is not `none`. */
+  readonly clientAuthorityFile: string | null;
+  readonly clientAuth: Values["tlsClientAuth"];
+}
+
+/** A setting that is right by itself and wrong beside another. */
+export interface Clash {
+  readonly setting: SettingName;
+  readonly message: string;
+}
+
+export function configOf(values: Values): Config {
+  const { tlsCertificate, tlsKey } = values;
+  return Object.freeze({
+    dataFolder: values.data,
+    keysFolder: values.keys,
+    checkpointFile: values.checkpoints ?? join(values.data, "checkpoints.log"),
+    host: values.listen.host,
+    port: values.listen.port,
+    insecurePlainHttp: values.insecurePlainHttp,
+    tls:
+      tlsCertificate === null || tlsKey === null
+        ? null
+        : Object.freeze({
+            certificateFile: tlsCertificate,
+            keyFile: tlsKey,
+            clientAuthorityFile: values.tlsClientAuthority,
+            clientAuth: values.tlsClientAuth,
+          }),
+    org: values.org,
+    owner: values.owner,
+    logLevel: values.logLevel,
+    trustedProxies: values.trustedProxies ?? [],
+    requestsPerSecond: values.requestsPerSecond,
+    requestsPerSecondPerCredential: values.requestsPerSecondPerCredential,
+    failuresPerTenSeconds: values.maxFailures,
+    maxInFlight: values.maxInFlight,
+    maxMemoryMb: values.maxMemoryMb ?? memoryShareMb(),
+    metrics: values.metrics,
+    drainDelaySeconds: values.drainDelaySeconds,
+    drainSeconds: values.drainSeconds,
+  });
+}
+
+/** What is wrong between settings. Whoever leaves a door half closed did not mean to. */
+export function clashes(values: Values): readonly Clash[] {
+  const { listen, insecurePlainHttp, tlsCertificate, tlsKey, tlsClientAuthority, tlsClientAuth } = values;
+  const found: Clash[] = [];
+  const hasTls = tlsCertificate !== null || tlsKey !== null;
+  if (!isLoopback(listen.host) && !insecurePlainHttp && !hasTls) {
+    const message =
+      "plain HTTP only on a loopback address; give a certificate (--tls-certificate, --tls-key), or behind a proxy that " +
+      "speaks TLS say --insecure-plain-http";
+    found.push({ setting: "listen", message });
+  }
+  if (tlsCertificate !== null && tlsKey === null) {
+    found.push({ setting: "tlsCertificate", message: "a certificate needs its private key: tlsKey" });
+  }
+  if (tlsKey !== null && tlsCertificate === null) {
+    found.push({ setting: "tlsKey", message: "a private key needs its certificate: tlsCertificate" });
+  }
+  if (hasTls && insecurePlainHttp) {
+    found.push({ setting: "insecurePlainHttp", message: "TLS or plain HTTP: not both" });
+  }
+  if (tlsClientAuthority !== null && tlsClientAuth === "none") {
+    const message = "nobody would be asked for a certificate: set tlsClientAuth to optional or required";
+    found.push({ setting: "tlsClientAuthority", message });
+  }
+  if (tlsClientAuth !== "none" && tlsClientAuthority === null) {
+    const message = "clients' certificates need the authority that signed them: tlsClientAuthority";
+    found.push({ setting: "tlsClientAuth", message });
+  }
+  if (tlsClientAuth !== "none" && !hasTls) {
+    const message = "clients show certificates only over TLS: give tlsCertificate and tlsKey";
+    found.push({ setting: "tlsClientAuth", message });
+  }
+  return found;
+}
+
+/** Three quarters of what the system, its control group, and the engine's heap limit let the process have, in MiB. */
+function memoryShareMb(): number {
+  const MIB = 1024 * 1024;
+  const total = totalmem();
+  // 0 or an absurdly large number where there is no limit.
+  const group = process.constrainedMemory();
+  const allowed = group > 0 && group < total ? group : total;
+  return Math.max(64, Math.floor((Math.min(allowed, getHeapStatistics().heap_size_limit) * 0.75) / MIB));
+}
