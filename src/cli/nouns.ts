@@ -126,5 +126,11 @@ export const NOUNS: Readonly<Record<string, NounRow>> = {
     load: async () => (await import("./commands/password.ts")).password,
   },
 
+  completion: {
+    group: START,
+    summary: "Completion for bash, zsh and fish",
+    load: async () => (await import("./commands/completion.ts")).completion,
+  },
+
   audit: { group: WATCH, summary: "The audit log", load: async () => (await import("./commands/audit.ts")).audit },
 };

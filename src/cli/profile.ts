@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { NAME } from "#base";
@@ -38,6 +38,16 @@ export function readProfile(name: string, env: Environment): Profile | null {
   if (profile === null)
     throw usage(`${path} is not a profile.`, `Remove it and sign in again: sallyport login --profile ${name}`);
   return profile;
+}
+
+/** Of the profiles that are kept here. */
+export function profileNames(env: Environment): string[] {
+  const path = join(folder(env), "profiles");
+  return existsSync(path)
+    ? readdirSync(path)
+        .filter((file) => file.endsWith(".json"))
+        .map((file) => file.slice(0, -".json".length))
+    : [];
 }
 
 /** Keeps the profile and its credential: in the system's keyring if there is one and it is wanted, else in a 0600 file. */

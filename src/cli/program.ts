@@ -19,6 +19,20 @@ import { inWordsOf } from "./words.ts";
 export async function runCli(typed: readonly string[], doors: Doors): Promise<number> {
   // A reader that has seen enough (`| head`) is no failure.
   for (const stream of [doors.stdout, doors.stderr]) stream.on("error", () => {});
+  if (typed[0] === "complete") return (await import("./completion/complete.ts")).complete(typed.slice(1), doors);
+  if (typed[0] === "help" && typed.length === 2) {
+    const word = typed[1] ?? "";
+    const page = (await import("./manual.ts")).manualPage(word);
+    if (page !== null) {
+      doors.stdout.write(page);
+      return 0;
+    }
+    if (!word.startsWith("-") && !Object.hasOwn(NOUNS, word)) {
+      const failure = usage(`There is no command, topic or error called “${word}”.`, "See `sallyport help topics`.");
+      new Output(doors.stdout, doors.stderr, false).error(failure);
+      return exitCodeOf(failure);
+    }
+  }
   const argv = withHelp(typed);
   const state: { loaded: Noun | Command | null; json: boolean; exitCode: number } = {
     loaded: null,
@@ -84,7 +98,8 @@ function makeRoot(commander: Commander, doors: Doors): Parser {
   const codes = EXIT_MEANINGS.map(([code, meaning]) => `  ${code.padEnd(7)} ${meaning}`).join("\n");
   root.addHelpText(
     "after",
-    `\nExamples:\n  $ sallyport up\n  $ sallyport secret set DB_URL\n  $ sallyport run -- npm start\n\nExit codes:\n${codes}\n`,
+    `\nExamples:\n  $ sallyport up\n  $ sallyport secret set DB_URL\n  $ sallyport run -- npm start\n\n` +
+      `Topics, errors: sallyport help topics\n\nExit codes:\n${codes}\n`,
   );
   return root;
 }
