@@ -185,6 +185,7 @@ export async function createVault(
       limits: { failures: { count: config.failuresPerTenSeconds, seconds: 10 } },
       checkAnswers: overrides.checkAnswers ?? false,
     });
+    opened.push(() => app.close());
     const socketPath = join(config.dataFolder, SOCKET);
     const servers = await listen({
       app,

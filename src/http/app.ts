@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { clientAddress } from "./address.ts";
 import { checkHeaders, requestIdOf } from "./headers.ts";
 import { DEFAULT_LIMITS, Limits } from "./limits.ts";
+import { Load } from "./load.ts";
 import { loggedError } from "./log.ts";
 import { operation, reasonOf } from "./operation.ts";
 import type { Arrival, HttpDoors, RefusalReason } from "./operation.ts";
@@ -21,6 +22,8 @@ export interface HttpApp {
   handle(request: IncomingMessage, response: ServerResponse, machine: boolean): void;
   /** The answer, ready for the wire, to bytes that are not a request. */
   malformed(code: ErrorCode, address: string | undefined, machine: boolean): Buffer;
+  /** Ends what measures its load. */
+  close(): void;
   /** Every route as the router holds it: `GET /v1/users/{user}`. */
   readonly routes: readonly string[];
 }
@@ -30,10 +33,12 @@ export interface HttpApp {
  * its path, which may hold a token.
  */
 export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp {
-  const limits = new Limits({ ...DEFAULT_LIMITS, ...doors.limits });
+  const settings = { ...DEFAULT_LIMITS, ...doors.limits };
+  const limits = new Limits(settings);
+  const load = new Load(settings);
   const sender = new Sender();
   const arrivals = new WeakMap<IncomingMessage, Arrival>();
-  const router = buildRouter(doors, limits, arrivals, finish, turnAway);
+  const router = buildRouter(doors, limits, load, arrivals, finish, turnAway);
 
   function handle(request: IncomingMessage, response: ServerResponse, machine: boolean): void {
     const started = performance.now();
@@ -89,6 +94,9 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     const arrival = arrivals.get(request);
     if (arrival === undefined) return;
     arrival.code = encoded.code;
+    // What could not be read leaves no next request on its connection: the bytes behind it may be somebody else's.
+    if (encoded.code !== null && UNREADABLE.has(encoded.code)) response.shouldKeepAlive = false;
+    response.once("close", load.answering(encoded.body?.length ?? 0));
     sender.send(request, response, encoded, arrival.requestId, arrival.secure);
   }
 
@@ -126,8 +134,16 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     doors.log.info(fields, "request");
   }
 
-  return { handle, malformed, routes: routesOf(router) };
+  return { handle, malformed, close: () => load.close(), routes: routesOf(router) };
 }
+
+/** Codes of a request of which it is not sure where it ends. */
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
+  "bad_request",
+  "uri_too_long",
+  "headers_too_large",
+  "timeout",
+] as const);
 
 type Finish = (request: IncomingMessage, response: ServerResponse, encoded: Encoded) => void;
 type TurnAway = (request: IncomingMessage, response: ServerResponse, error: VaultError, reason: RefusalReason) => void;
@@ -135,6 +151,7 @@ type TurnAway = (request: IncomingMessage, response: ServerResponse, error: Vaul
 function buildRouter(
   doors: HttpDoors,
   limits: Limits,
+  load: Load,
   arrivals: WeakMap<IncomingMessage, Arrival>,
   finish: Finish,
   turnAway: TurnAway,
@@ -160,7 +177,7 @@ function buildRouter(
       );
     for (const id of ids) {
       const entry: Operation = CATALOG[id];
-      const perform = operation(id, doors, limits);
+      const perform = operation(id, doors, limits, load);
       route[METHODS[entry.method]](async (request, response, next) => {
         const arrival = arrivals.get(request);
         // Express lets GET answer HEAD. Here only what has no audit event is shown without being shown.

@@ -1,60 +1,64 @@
 import { VaultError, sourceOf } from "#base";
-import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import type { Redacted } from "#base";
+import { sha256 } from "#crypto";
+import { DEFAULT_LOAD } from "./load.ts";
+import type { LoadSettings } from "./load.ts";
+import { Meter } from "./meter.ts";
+import type { Rate } from "./meter.ts";
 
-/** How much of something one source may do in a while. */
-export interface Rate {
-  readonly count: number;
-  readonly seconds: number;
-}
-
-export interface LimitSettings {
+export interface LimitSettings extends LoadSettings {
   /** Requests of one source, whatever they are. */
   readonly requests: Rate;
+  /** Requests with one good credential, wherever they come from. */
+  readonly credentialRequests: Rate;
   /** Passwords and set-up credentials of one source that were refused; then it waits to show another, also a good one. */
   readonly failures: Rate;
-  /** Operations at work at the same time, over all sources. */
-  readonly maxInFlight: number;
 }
 
 export const DEFAULT_LIMITS: LimitSettings = {
   requests: { count: 2_000, seconds: 1 },
+  credentialRequests: { count: 1_000, seconds: 1 },
   failures: { count: 20, seconds: 10 },
-  maxInFlight: 1_000,
+  ...DEFAULT_LOAD,
 };
 
 /**
- * Limits that come before anything is parsed, in memory and for each process alone. A source is an address, or the /64 of
+ * Rates, which come before anything is parsed, in memory and for each process alone. A source is an address, or the /64 of
  * an IPv6 one; the machine's own socket has none and is exempt from all of them.
  */
 export class Limits {
-  readonly #requests: RateLimiterMemory;
-  readonly #failures: RateLimiterMemory;
-  readonly #failureCount: number;
-  readonly #maxInFlight: number;
-  #inFlight = 0;
+  readonly #requests: Meter;
+  readonly #credentials: Meter;
+  readonly #failures: Meter;
 
-  constructor(settings: LimitSettings) {
-    this.#requests = limiter(settings.requests);
-    this.#failures = limiter(settings.failures);
-    this.#failureCount = settings.failures.count;
-    this.#maxInFlight = settings.maxInFlight;
+  constructor(settings: Pick<LimitSettings, "requests" | "credentialRequests" | "failures">) {
+    this.#requests = new Meter(settings.requests);
+    this.#credentials = new Meter(settings.credentialRequests);
+    this.#failures = new Meter(settings.failures);
   }
 
   /** Counts a request. @throws {VaultError} `rate_limited`. */
   async arrive(address: string | null): Promise<void> {
-    if (address === null) return;
-    try {
-      await this.#requests.consume(sourceOf(address));
-    } catch (refusal) {
-      throw refusal instanceof RateLimiterRes ? limited(refusal) : refusal;
-    }
+    if (address !== null) refuseFor(await this.#requests.take(sourceOf(address)));
   }
 
-  /** @throws {VaultError} `rate_limited` for a source whose credentials failed too often. */
+  /**
+   * Looks at a credential before the store does, so that a flood with one that was stolen costs next to nothing.
+   *
+   * @throws {VaultError} `rate_limited` for one that {@link used} has counted too often.
+   */
+  async mayUse(address: string | null, credential: Redacted<string>): Promise<void> {
+    if (address !== null) refuseFor(await this.#credentials.wait(keyOf(credential)));
+  }
+
+  /** Counts a credential that proved good. What nobody knows counts for its address alone, and is not remembered. */
+  async used(address: string | null, credential: Redacted<string>): Promise<void> {
+    if (address !== null) await this.#credentials.take(keyOf(credential));
+  }
+
+  /** @throws {VaultError} `rate_limited` for a source whose passwords failed too often. */
   async mayTry(address: string | null): Promise<void> {
-    const failures = address === null ? null : await this.#failures.get(sourceOf(address));
-    if (failures !== null && failures.msBeforeNext > 0 && failures.consumedPoints >= this.#failureCount)
-      throw limited(failures);
+    if (address !== null) refuseFor(await this.#failures.wait(sourceOf(address)));
   }
 
   /**
@@ -62,24 +66,17 @@ export class Limits {
    * counting before would hold up good credentials that arrive together.
    */
   async failed(address: string | null): Promise<void> {
-    if (address !== null) await this.#failures.penalty(sourceOf(address));
-  }
-
-  /** Takes a place among the operations at work; the answer gives it back. @throws {VaultError} `overloaded`. */
-  enter(): () => void {
-    if (this.#inFlight >= this.#maxInFlight) throw new VaultError("overloaded");
-    this.#inFlight++;
-    return () => {
-      this.#inFlight--;
-    };
+    if (address !== null) await this.#failures.take(sourceOf(address));
   }
 }
 
-function limiter({ count, seconds }: Rate): RateLimiterMemory {
-  return new RateLimiterMemory({ points: count, duration: seconds });
+/** A digest: the token itself is kept nowhere. */
+function keyOf(credential: Redacted<string>): string {
+  return sha256(Buffer.from(credential.reveal())).toString("base64");
 }
 
-function limited({ msBeforeNext }: RateLimiterRes): VaultError {
-  const retryAfterSeconds = Math.max(1, Math.ceil(msBeforeNext / 1000));
-  return new VaultError("rate_limited", undefined, { detail: { retryAfterSeconds } });
+function refuseFor(ms: number): void {
+  if (ms <= 0) return;
+  const retryAfterSeconds = Math.max(1, Math.ceil(ms / 1000));
+  throw new VaultError("rate_limited", undefined, { detail: { retryAfterSeconds } });
 }

@@ -4,10 +4,11 @@ import { CATALOG } from "#contract";
 import type { Body, Operation, OperationId, Params, Query, RequestHeaders, Response, Wire, loadWire } from "#contract";
 import type { BlockList } from "node:net";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkBody, readBody } from "./body.ts";
+import { MAX_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES, checkBody, readBody } from "./body.ts";
 import { invalid, parse, safeKey } from "./faults.ts";
 import { credentialOf, operationHeaders } from "./headers.ts";
 import type { LimitSettings, Limits } from "./limits.ts";
+import type { BodyRoom, Load } from "./load.ts";
 import { loggedError } from "./log.ts";
 import type { Logger } from "./log.ts";
 import { STATUS, asVaultError, outcomeOf } from "./problem.ts";
@@ -109,11 +110,14 @@ const CREDENTIAL_CODES: ReadonlySet<ErrorCode> = new Set([
  * - a change or a value was given without its event, or nothing at all was decided (`internal`),
  * - the handler was guarded with another permission than the catalog says (`internal`).
  */
-export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limits: Limits): Perform {
+export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limits: Limits, load: Load): Perform {
   const entry: Operation = CATALOG[id];
   const wire: Wire = doors.wire[id];
   const handler: Handler<Id> = doors.handlers[id];
   const open = entry.auth === "open";
+  // Whether the process lives must be answered above all when it is busy.
+  const vital = id === "health.live" || id === "health.ready";
+  const maxBytes = entry.auth === "actor" ? MAX_BODY_BYTES : MAX_UNKNOWN_BODY_BYTES;
 
   return async (arrival, request, response, params) => {
     arrival.operation = id;
@@ -121,37 +125,45 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
     const credential = open || entry.auth === "sign-in" ? null : credentialOf(request.headers);
     let handed = false;
     let leave: (() => void) | null = null;
+    let room: BodyRoom | null = null;
     try {
-      checkBody(request, wire.body !== undefined);
+      if (!vital && !arrival.machine) load.admit();
+      checkBody(request, wire.body !== undefined, maxBytes);
       // A password costs work to refuse, so a source that failed too often waits; a token costs none, and is looked at.
       if (GUESSABLE.has(entry.auth)) await limits.mayTry(arrival.address);
+      if (credential !== null) await limits.mayUse(arrival.address, credential);
       let caller = await identify(arrival, call, credential);
       const query = queryOf(request.url ?? "");
       if (!wire.query) refuseAll(query);
+      if (wire.body) room = load.body(arrival.address);
       const parsed = {
         call,
         params: wire.params && parse(wire.params, params, "path"),
         query: wire.query && parse(wire.query, query, "query"),
         headers: operationHeaders(request, wire.headers ?? []),
-        body: wire.body && parse(wire.body, await readBody(request, response), "body"),
+        body: wire.body && room && parse(wire.body, await readBody(request, response, room, maxBytes), "body"),
       };
       // A body may take its time, and access may have ended meanwhile: who knocks is asked again when all is there.
       if (wire.body !== undefined) caller = await identify(arrival, call, credential);
-      // Whether the process lives must be answered above all when it is busy. A body still on its way takes no place.
-      if (!open && !arrival.machine) leave = limits.enter();
+      // A body still on its way takes no place.
+      if (!vital) leave = load.enter(arrival.machine);
       // The types are read from the same schemas.
       const input = { ...parsed, caller } as unknown as Request<Id>;
       // The exchange repeats by a rule of its own; elsewhere the store tells a repeat.
       if (entry.auth === "actor") call.idempotencyKey = input.headers.idempotencyKey ?? null;
       handed = true;
       const encoded = encode(await handler(input));
+      // What only shows something can still be refused; what was changed or handed out is answered.
+      if (entry.effect === "read" && !vital) load.mayAnswer(encoded.body?.length ?? 0);
       await conclude(call);
+      if (entry.auth !== "actor" && credential !== null) await limits.used(arrival.address, credential);
       return encoded;
     } catch (thrown) {
       const error = await fail(arrival, call, asVaultError(thrown), credential !== null, handed);
       return encodeProblem(error, arrival.requestId);
     } finally {
       leave?.();
+      room?.release();
     }
   };
 
@@ -162,7 +174,10 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
   ): Promise<Actor | Redacted<string> | null> {
     if (open || entry.auth === "sign-in") return null;
     if (entry.auth === "actor") {
+      const known = arrival.actor !== null;
       arrival.actor = await doors.authenticate(call, credential, arrival.machine);
+      // Once a request: it is asked again when a body took its time.
+      if (!known && credential !== null) await limits.used(arrival.address, credential);
       return arrival.actor;
     }
     if (credential === null) throw new VaultError("unauthenticated");

@@ -6,6 +6,8 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket, connect, isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { HttpApp } from "./app.ts";
+import { Connections } from "./connections.ts";
+import type { ConnectionSettings } from "./connections.ts";
 
 export interface ListenOptions {
   readonly app: HttpApp;
@@ -18,6 +20,7 @@ export interface ListenOptions {
   /** Plain HTTP beyond loopback: behind a proxy that speaks TLS. */
   readonly insecurePlainHttp?: boolean;
   readonly timeoutsMs?: Timeouts;
+  readonly connections?: ConnectionSettings;
 }
 
 /** How long a client may take, in ms: for its headers, for a whole request, between two; and how often that is checked. */
@@ -58,12 +61,12 @@ export async function listen(options: ListenOptions): Promise<HttpServers> {
   if (!isLoopback(host) && options.insecurePlainHttp !== true) {
     throw invalid("listen", "plain HTTP only on a loopback address: put a proxy that speaks TLS in front and say so");
   }
-  const tcp = new Door(app, false, timeouts);
+  const tcp = new Door(app, false, timeouts, options.connections);
   const doors = [tcp];
   await tcp.open(() => tcp.server.listen({ host, port: options.port }));
   try {
     if (socketPath !== undefined) {
-      const machine = new Door(app, true, timeouts);
+      const machine = new Door(app, true, timeouts, options.connections);
       await openSocket(machine, socketPath);
       doors.push(machine);
     }
@@ -82,20 +85,18 @@ export async function listen(options: ListenOptions): Promise<HttpServers> {
   };
 }
 
-/** Each may hold a body on its way, of 1 MiB at most. */
-const MOST_CONNECTIONS = 4_000;
-
-/** One listening server, and which of its connections wait for an answer. */
+/** One listening server with its connections. */
 class Door {
   readonly server: Server;
   readonly #app: HttpApp;
   readonly #machine: boolean;
-  readonly #sockets = new Map<Socket, Set<ServerResponse>>();
+  readonly #connections: Connections;
   #draining = false;
 
-  constructor(app: HttpApp, machine: boolean, timeouts: Timeouts) {
+  constructor(app: HttpApp, machine: boolean, timeouts: Timeouts, connections?: ConnectionSettings) {
     this.#app = app;
     this.#machine = machine;
+    this.#connections = new Connections(connections);
     // The one place where TLS fits: an https server takes the same options and events.
     this.server = createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -107,11 +108,10 @@ class Door {
       requireHostHeader: false,
     });
     this.server.maxHeadersCount = 0;
-    this.server.maxConnections = MOST_CONNECTIONS;
     this.server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
     const take = (request: IncomingMessage, response: ServerResponse) => this.#take(request, response);
     this.server.on("request", take).on("checkContinue", take).on("checkExpectation", take);
-    this.server.on("connection", (socket: Socket) => this.#watch(socket));
+    this.server.on("connection", (socket: Socket) => this.#connections.add(socket));
     this.server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuse(codeOf(error), socket));
     this.server.on("connect", (_request, socket: Duplex) => this.#refuse("method_not_allowed", socket));
   }
@@ -132,46 +132,35 @@ class Door {
     this.#draining = true;
     let answered = true;
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
-    for (const [socket, responses] of this.#sockets) {
-      for (const response of responses) response.shouldKeepAlive = false;
-      // Node counts a connection that has not said anything yet as busy.
-      if (responses.size === 0 && socket.bytesRead === 0) socket.destroy();
-    }
+    this.#connections.drain();
     this.server.closeIdleConnections();
     const grace = setTimeout(() => {
-      answered = [...this.#sockets.values()].every((responses) => responses.size === 0);
+      answered = this.#connections.allAnswered;
       this.server.closeAllConnections();
     }, graceMs);
     await closed;
     clearTimeout(grace);
+    this.#connections.close();
     return answered;
   }
 
-  #watch(socket: Socket): void {
-    this.#sockets.set(socket, new Set());
-    socket.once("close", () => this.#sockets.delete(socket));
-  }
-
   #take(request: IncomingMessage, response: ServerResponse): void {
-    const responses = this.#sockets.get(request.socket);
-    responses?.add(response);
-    if (this.#draining) response.shouldKeepAlive = false;
     response.once("close", () => {
-      responses?.delete(response);
       if (this.#draining) this.server.closeIdleConnections();
     });
-    this.#app.handle(request, response, this.#machine);
+    this.#connections.take(request, response, (...turn) => this.#app.handle(...turn, this.#machine));
   }
 
   /** Answers what is not a request, unless an answer is on its way on this connection: the two would mix. */
   #refuse(code: ErrorCode | null, socket: Duplex): void {
-    const known = socket instanceof Socket ? socket : null;
-    const answering = [...((known && this.#sockets.get(known)) ?? [])].some((response) => response.headersSent);
-    if (code === null || answering || !socket.writable) {
+    if (code === null || !(socket instanceof Socket) || !socket.writable) {
       socket.destroy();
       return;
     }
-    socket.end(this.#app.malformed(code, known?.remoteAddress, this.#machine), () => socket.destroy());
+    const act = this.#connections.broken(socket);
+    if (act === "cut") socket.destroy();
+    if (act !== "answer") return;
+    socket.end(this.#app.malformed(code, socket.remoteAddress, this.#machine), () => socket.destroy());
   }
 }
 

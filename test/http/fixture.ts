@@ -129,6 +129,7 @@ export async function start(overrides: Overrides = {}): Promise<Fixture> {
     send,
     close: async () => {
       await servers.drain(1_000);
+      app.close();
     },
   };
 }

@@ -1,0 +1,170 @@
+import { SECOND, VaultError, sourceOf } from "#base";
+import { getHeapStatistics, setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+export interface LoadSettings {
+  /** Operations at work at the same time, over all sources. */
+  readonly maxInFlight: number;
+  /** Bytes of bodies that arrived and are not answered yet, over all sources; one source has a quarter of it. */
+  readonly maxBodyBytes: number;
+  /** Bytes of answers that their clients have not taken yet, over all connections. */
+  readonly maxAnswerBytes: number;
+  /** Resident memory of the process, from which on nothing new is begun. */
+  readonly maxMemoryBytes: number;
+  /** How long the process may lag behind itself, in ms, before nothing new is begun. */
+  readonly maxLagMs: number;
+}
+
+const MiB = 1024 * 1024;
+
+export const DEFAULT_LOAD: LoadSettings = {
+  maxInFlight: 1_000,
+  maxBodyBytes: 64 * MiB,
+  maxAnswerBytes: 64 * MiB,
+  maxMemoryBytes: Number.POSITIVE_INFINITY,
+  maxLagMs: 1_000,
+};
+
+/** What a body costs beside its bytes, so that many that hardly begin count as well. */
+const BODY_BYTES_AT_LEAST = 16 * 1024;
+const SHARE_OF_ONE_SOURCE = 1 / 4;
+const PULSE_MS = 100;
+const LOOK_EVERY_MS = 250;
+/** Of what V8 may use: above this it collects garbage more than it works, and then ends the process. */
+const FULL_HEAP = 0.85;
+const COLLECT_EVERY_MS = 10 * SECOND;
+
+/** What the process measures of its memory. */
+export interface Vitals {
+  readonly residentBytes: number;
+  /** Of the heap that V8 may use, from 0 to 1. */
+  readonly heap: number;
+}
+
+/** The bytes of one body, taken as they arrive and given back with its answer. */
+export interface BodyRoom {
+  /** @throws {VaultError} `overloaded`. */
+  take(bytes: number): void;
+  release(): void;
+}
+
+/**
+ * How much is at work, and the refusal (`overloaded`) of what would be too much, before memory grows. The machine's own
+ * socket is counted, and refused nothing.
+ */
+export class Load {
+  readonly #settings: LoadSettings;
+  readonly #look: () => Vitals;
+  readonly #pulse: NodeJS.Timeout;
+  readonly #bodiesOf = new Map<string, number>();
+  #inFlight = 0;
+  #bodyBytes = 0;
+  #answerBytes = 0;
+  #lagMs = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #collectedAt = Number.NEGATIVE_INFINITY;
+  #isFull = false;
+
+  constructor(settings: LoadSettings, look: () => Vitals = vitals) {
+    this.#settings = settings;
+    this.#look = look;
+    let last = performance.now();
+    let lagBefore = 0;
+    this.#pulse = setInterval(() => {
+      const now = performance.now();
+      const lag = now - last - PULSE_MS;
+      last = now;
+      // Two in a row: a machine that slept lags once.
+      this.#lagMs = Math.min(lag, lagBefore);
+      lagBefore = lag;
+    }, PULSE_MS).unref();
+  }
+
+  /** Before anything of a request is looked at. @throws {VaultError} `overloaded`. */
+  admit(): void {
+    if (this.#answerBytes >= this.#settings.maxAnswerBytes || this.#isStrained()) throw new VaultError("overloaded");
+  }
+
+  /** Takes a place among the operations at work; the answer gives it back. @throws {VaultError} `overloaded`. */
+  enter(exempt = false): () => void {
+    if (!exempt && this.#inFlight >= this.#settings.maxInFlight) throw new VaultError("overloaded");
+    this.#inFlight++;
+    return () => {
+      this.#inFlight--;
+    };
+  }
+
+  /** Room for a body, by the bytes that are there: what a client announces costs it nothing. */
+  body(address: string | null): BodyRoom {
+    const { maxBodyBytes } = this.#settings;
+    const source = address === null ? null : sourceOf(address);
+    let arrived = 0;
+    let held = 0;
+    const hold = (bytes: number) => {
+      const more = bytes - held;
+      held = bytes;
+      this.#bodyBytes += more;
+      if (source === null) return;
+      const left = (this.#bodiesOf.get(source) ?? 0) + more;
+      if (left > 0) this.#bodiesOf.set(source, left);
+      else this.#bodiesOf.delete(source);
+    };
+    return {
+      take: (bytes) => {
+        arrived += bytes;
+        hold(Math.max(BODY_BYTES_AT_LEAST, arrived));
+        const own = source === null ? 0 : (this.#bodiesOf.get(source) ?? 0);
+        const tooMuch = this.#bodyBytes > maxBodyBytes || own > maxBodyBytes * SHARE_OF_ONE_SOURCE;
+        if (!tooMuch || source === null) return;
+        hold(0);
+        throw new VaultError("overloaded");
+      },
+      release: () => hold(0),
+    };
+  }
+
+  /** An answer that was made and must still be settled, where it can yet be refused. @throws {VaultError} `overloaded`. */
+  mayAnswer(bytes: number): void {
+    if (this.#answerBytes + bytes > 2 * this.#settings.maxAnswerBytes) throw new VaultError("overloaded");
+  }
+
+  /** Counts the bytes of an answer until it was taken, or its connection is gone. */
+  answering(bytes: number): () => void {
+    this.#answerBytes += bytes;
+    return () => {
+      this.#answerBytes -= bytes;
+    };
+  }
+
+  close(): void {
+    clearInterval(this.#pulse);
+  }
+
+  /** Looks at the memory a few times a second, and only while requests come. */
+  #isStrained(): boolean {
+    if (this.#lagMs > this.#settings.maxLagMs) return true;
+    const now = performance.now();
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#isFull;
+    this.#lookedAt = now;
+    const { residentBytes, heap } = this.#look();
+    this.#isFull = residentBytes > this.#settings.maxMemoryBytes || heap > FULL_HEAP;
+    // Where everything is refused nothing is allocated, so nothing would be collected, and the memory would stay full.
+    if (this.#isFull && now - this.#collectedAt > COLLECT_EVERY_MS) {
+      this.#collectedAt = now;
+      collectGarbage();
+    }
+    return this.#isFull;
+  }
+}
+
+function vitals(): Vitals {
+  const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
+  return { residentBytes: process.memoryUsage.rss(), heap: used / most };
+}
+
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  setFlagsFromString("--no-expose-gc");
+  if (typeof collect === "function") collect();
+}
