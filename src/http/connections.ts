@@ -90,7 +90,7 @@ export class Connections {
     const line = this.#lines.get(socket);
     if (line === undefined) return "cut";
     const { turn, waiting } = line;
-    if (turn === null || !turn.request.complete) {
+    if (!turn?.request.complete) {
       line.ending = true;
       return turn?.response.headersSent === true ? "cut" : "answer";
     }

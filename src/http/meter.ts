@@ -1,5 +1,6 @@
 import { randomBytes, sha256 } from "#crypto";
-import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import type { RateLimiterRes } from "rate-limiter-flexible";
+import { RateLimiterMemory } from "rate-limiter-flexible";
 
 /** How much of something one source or one credential may do in a while. */
 export interface Rate {

@@ -1,0 +1,136 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { isVaultError } from "#base";
+import { DEFAULT_LOAD, Load } from "../../src/http/load.ts";
+import type { LoadSettings, Vitals } from "../../src/http/load.ts";
+
+const KiB = 1024;
+const WELL: Vitals = { residentBytes: 1, heap: 0.1 };
+let load: Load;
+afterEach(() => load.close());
+
+function under(settings: Partial<LoadSettings>, look: () => Vitals = () => WELL): Load {
+  load = new Load({ ...DEFAULT_LOAD, ...settings }, look);
+  return load;
+}
+
+function refuses(act: () => unknown): boolean {
+  try {
+    act();
+    return false;
+  } catch (error) {
+    if (!isVaultError(error, "overloaded")) throw error;
+    return true;
+  }
+}
+
+describe("Bodies", () => {
+  test("of one source have a quarter of the room, and get it back with their answers", () => {
+    const { body } = bodies(400 * KiB);
+    const first = body("192.0.2.1");
+    first.take(90 * KiB);
+    expect(refuses(() => body("192.0.2.1").take(16 * KiB))).toBe(true);
+    expect(refuses(() => body("192.0.2.2").take(90 * KiB))).toBe(false);
+    first.release();
+    expect(refuses(() => body("192.0.2.1").take(90 * KiB))).toBe(false);
+  });
+
+  test("of all sources have no more than the room there is", () => {
+    const { body } = bodies(400 * KiB);
+    for (let n = 0; n < 4; n++) body(`192.0.2.${n}`).take(90 * KiB);
+    const last = body("192.0.2.9");
+    expect(refuses(() => last.take(41 * KiB))).toBe(true);
+    // What was refused holds nothing.
+    expect(refuses(() => body("192.0.2.8").take(40 * KiB))).toBe(false);
+  });
+
+  test("take room by what arrived, not by what was announced, and a little each for beginning", () => {
+    const { body } = bodies(400 * KiB);
+    const began = Array.from({ length: 6 }, () => body("192.0.2.1"));
+    for (const one of began) one.take(0);
+    expect(refuses(() => body("192.0.2.1").take(0))).toBe(true);
+    began[0]?.take(16 * KiB);
+    expect(refuses(() => began[0]?.take(16 * KiB))).toBe(true);
+  });
+
+  test("of the machine's own socket are counted and never refused", () => {
+    const { body } = bodies(100 * KiB);
+    const own = body(null);
+    expect(refuses(() => own.take(500 * KiB))).toBe(false);
+    expect(refuses(() => body("192.0.2.1").take(1))).toBe(true);
+    own.release();
+    own.release();
+    expect(refuses(() => body("192.0.2.1").take(1))).toBe(false);
+  });
+
+  test("of the addresses of one /64 are one source's", () => {
+    const { body } = bodies(400 * KiB);
+    body("2001:db8::1").take(90 * KiB);
+    expect(refuses(() => body("2001:db8::2").take(16 * KiB))).toBe(true);
+    expect(refuses(() => body("2001:db8:0:1::1").take(16 * KiB))).toBe(false);
+  });
+
+  function bodies(maxBodyBytes: number) {
+    const room = under({ maxBodyBytes });
+    return { body: (address: string | null) => room.body(address) };
+  }
+});
+
+describe("Nothing new is begun", () => {
+  test("while the answers that nobody took are too many bytes", () => {
+    under({ maxAnswerBytes: 1_000 });
+    const taken = load.answering(999);
+    expect(refuses(() => load.admit())).toBe(false);
+    const more = load.answering(1);
+    expect(refuses(() => load.admit())).toBe(true);
+    expect([refuses(() => load.mayAnswer(1_000)), refuses(() => load.mayAnswer(1_001))]).toEqual([false, true]);
+    taken();
+    expect(refuses(() => load.admit())).toBe(false);
+    more();
+  });
+
+  test.each([
+    ["the process has more memory than it may", { ...WELL, residentBytes: 1_001 }],
+    ["the heap is nearly full", { ...WELL, heap: 0.9 }],
+  ])("while %s, and again when it has not", async (_name, vitals) => {
+    let now = WELL;
+    under({ maxMemoryBytes: 1_000 }, () => now);
+    expect(refuses(() => load.admit())).toBe(false);
+    now = vitals;
+    await expect.poll(() => refuses(() => load.admit())).toBe(true);
+    now = WELL;
+    await expect.poll(() => refuses(() => load.admit())).toBe(false);
+  });
+
+  test("while the process lags behind itself, but not for one slow moment", async () => {
+    under({ maxLagMs: 150 });
+    await turn();
+    block(500);
+    await turn();
+    expect(refuses(() => load.admit())).toBe(false);
+    let refused = false;
+    for (let n = 0; n < 5; n++) {
+      block(500);
+      await turn();
+      refused ||= refuses(() => load.admit());
+    }
+    expect(refused).toBe(true);
+    await expect.poll(() => refuses(() => load.admit()), { timeout: 10_000 }).toBe(false);
+  });
+
+  test("while as many operations are at work as may be; the machine's own are", () => {
+    under({ maxInFlight: 2 });
+    const leave = load.enter();
+    load.enter();
+    expect(refuses(() => load.enter())).toBe(true);
+    load.enter(true)();
+    leave();
+    expect(refuses(() => load.enter())).toBe(false);
+  });
+});
+
+function block(ms: number): void {
+  for (const end = performance.now() + ms; performance.now() < end;);
+}
+
+/** Lets a timer that is due run. */
+const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
