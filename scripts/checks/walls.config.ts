@@ -16,13 +16,14 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["injection"],
   ["broker"],
   ["http"],
-  ["web", "ops"],
+  ["web", "ops", "client"],
   ["cli"],
 ];
 
 /** Rooms that see less than their floor would let them. */
 const NARROWED: Readonly<Record<string, readonly string[]>> = {
-  cli: ["base", "settings", "contract", "crypto", "ops"],
+  cli: ["base", "settings", "contract", "crypto", "ops", "client"],
+  client: ["base", "contract"],
 };
 
 /** The files outside every room, and the rooms they see. */
@@ -98,6 +99,13 @@ export const FORBIDDEN: IForbiddenRuleType[] = [
     severity: "error",
     from: { path: "^src/", pathNot: "^src/storage/" },
     to: { path: "(^|/)node_modules/(@types/)?(better-sqlite3|pg|kysely)(/|$)" },
+  },
+  {
+    name: "client-bare",
+    comment: "the client runs in programs of others and brings no package",
+    severity: "error",
+    from: { path: "^src/client/" },
+    to: { dependencyTypes: ["npm", "npm-dev", "npm-optional", "npm-peer", "npm-no-pkg", "npm-unknown"] },
   },
   {
     name: "product-only",

@@ -1,19 +1,17 @@
 import type { OperationId, Response } from "#contract";
 import { NAME } from "#base";
-import { Client } from "./client.ts";
-import type { Asked } from "./client.ts";
+import { Client, connect, describePlace } from "#client";
+import type { Asked, Credential } from "#client";
 import type { Given } from "./given.ts";
-import { findCredential } from "./credential.ts";
-import type { Credential } from "./credential.ts";
+import { findCredential, sourceOf } from "./credential.ts";
 import type { Doors } from "./doors.ts";
 import { CliError, usage } from "./error.ts";
 import { Input } from "./input.ts";
 import { Output } from "./output.ts";
-import { describePlace, findVault } from "./place.ts";
+import { findVault } from "./place.ts";
 import type { Where } from "./place.ts";
 import { readProject } from "./project.ts";
 import type { Project } from "./project.ts";
-import { connect } from "./transport.ts";
 
 /** For who is refused, or sees nothing, as nobody in particular. */
 export const GUEST_HINT =
@@ -30,7 +28,7 @@ export class Cli {
   readonly #given: Given;
   readonly #bearer = once(() => this.#findBearer());
   #where: Where | null = null;
-  #client: Promise<Client> | null = null;
+  #client: Client | null = null;
   #project: Project | null = null;
 
   constructor(doors: Doors, given: Given) {
@@ -63,21 +61,19 @@ export class Cli {
 
   /** The credential of whoever is calling, or `null`: right only at the machine's own socket. */
   async credential(): Promise<Credential | null> {
-    const source = { file: this.#given.text("credential-file"), fd: this.#given.text("credential-fd") };
+    const source = sourceOf(this.#given, "credential", this.env);
     const credential = await findCredential(source, this.where(), this.env);
     if (credential?.from === "environment") this.warnOfEnvironment();
     return credential;
   }
 
-  client(): Promise<Client> {
-    this.#client ??= connect(this.where().place).then(
-      (transport) => new Client(transport, this.#bearer, this.doors.version),
-    );
+  get client(): Client {
+    this.#client ??= new Client(connect(this.where().place), this.#bearer, `sallyport/${this.doors.version}`);
     return this.#client;
   }
 
   async call<Op extends OperationId>(operation: Op, asked: Asked<Op>): Promise<Response<Op>> {
-    return (await this.client()).call(operation, asked);
+    return this.client.call(operation, asked);
   }
 
   /** True at the machine's own socket, without a credential, where that is not the owner: in a vault of several people. */
@@ -140,12 +136,8 @@ export class Cli {
     if (!(await this.input.confirm(question))) throw new CliError("interrupted", "Nothing was changed.");
   }
 
-  async close(): Promise<void> {
-    if (this.#client !== null)
-      await this.#client.then(
-        (client) => client.close(),
-        () => {},
-      );
+  close(): void {
+    this.#client?.close();
   }
 
   async #findBearer(): Promise<string | null> {

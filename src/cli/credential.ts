@@ -1,34 +1,10 @@
-import { CliError, usage } from "./error.ts";
-import { readDescriptor, readPrivateFile } from "./file.ts";
-import type { Environment } from "./file.ts";
+import { asCredential, fromEnvironment, readToken } from "#client";
+import type { Credential, Environment, TokenKind, TokenSource } from "#client";
+import type { Given } from "./given.ts";
 import { readCredential } from "./profile.ts";
 import type { Where } from "./place.ts";
-import { tokenKind } from "./token.ts";
-import type { TokenKind } from "./token.ts";
-
-/** A token and how it came here. */
-export interface Credential {
-  readonly token: string;
-  readonly kind: TokenKind;
-  readonly from: "file" | "descriptor" | "environment" | "profile";
-}
-
-/** Where a token may be said to lie; the names of the options are the caller's. */
-export interface TokenSource {
-  readonly file: string | undefined;
-  readonly fd: string | undefined;
-}
 
 const ACTORS: readonly TokenKind[] = ["svc", "ses"];
-const CALLED: Readonly<Record<TokenKind, string>> = {
-  inj: "an injection token",
-  svc: "a service user's token",
-  ses: "a session",
-  lease: "a lease",
-  tool: "a token for tools",
-  inv: "an invoke token",
-  set: "a set-up credential",
-};
 
 /**
  * Who is calling: the first of a file, a descriptor, the environment, and what the profile of this vault keeps. `null` when
@@ -41,39 +17,13 @@ export async function findCredential(source: TokenSource, where: Where, env: Env
   if (given !== null) return given;
   if (where.profile === null) return null;
   const kept = await readCredential(where.profile, env);
-  return kept === null ? null : checked(kept, "profile", ACTORS);
+  return kept === null ? null : asCredential(kept, "profile", ACTORS);
 }
 
-/** A token from a file or a descriptor; `null` when neither is named. */
-export function readToken(source: TokenSource, kinds: readonly TokenKind[], env: Environment): Credential | null {
-  if (source.file !== undefined && source.fd !== undefined) throw usage("Give a file or a descriptor, not both.");
-  if (source.file !== undefined) return checked(readPrivateFile(source.file, env).trim(), "file", kinds);
-  if (source.fd === undefined) return null;
-  if (!/^\d{1,4}$/.test(source.fd)) throw usage(`“${source.fd}” is not the number of a descriptor.`);
-  return checked(readDescriptor(Number(source.fd)).trim(), "descriptor", kinds);
-}
-
-/**
- * A token from SALLYPORT_TOKEN, or from SALLYPORT_TOKEN_ID and SALLYPORT_TOKEN_SECRET, which joined are one; `null` when
- * they are not set.
- */
-export function fromEnvironment(env: Environment, kinds: readonly TokenKind[]): Credential | null {
-  const whole = env.SALLYPORT_TOKEN ?? "";
-  if (whole !== "") return checked(whole.trim(), "environment", kinds);
-  const [id, secret] = [env.SALLYPORT_TOKEN_ID ?? "", env.SALLYPORT_TOKEN_SECRET ?? ""];
-  if (id === "" && secret === "") return null;
-  return checked(id.trim() + secret.trim(), "environment", kinds);
-}
-
-/** The kind of token in the environment, if one is there. */
-export function kindInEnvironment(env: Environment): TokenKind | null {
-  return tokenKind((env.SALLYPORT_TOKEN ?? "").trim());
-}
-
-function checked(token: string, from: Credential["from"], kinds: readonly TokenKind[]): Credential {
-  const kind = tokenKind(token);
-  if (kind !== null && kinds.includes(kind)) return { token, kind, from };
-  const found = kind === null ? "no token of a vault" : CALLED[kind];
-  const wanted = kinds.map((one) => CALLED[one]).join(" or ");
-  throw new CliError("usage", `The ${from === "profile" ? "profile" : from} holds ${found}; this takes ${wanted}.`);
+/** Where a token lies: as the options say, else as SALLYPORT_TOKEN_FILE, _CREDENTIAL_FILE or _RUNNER_FILE do. */
+export function sourceOf(given: Given, what: "token" | "credential" | "runner", env: Environment): TokenSource {
+  const [file, fd] = [given.text(`${what}-file`), given.text(`${what}-fd`)];
+  if (file !== undefined || fd !== undefined) return { file, fd };
+  const set = env[`SALLYPORT_${what.toUpperCase()}_FILE`];
+  return { file: set === "" ? undefined : set, fd };
 }

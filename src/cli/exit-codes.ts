@@ -32,6 +32,8 @@ export const EXIT_CODES: Readonly<Record<CliCode, number>> = {
   usage: 2,
   interrupted: 130,
   not_an_environment: 7,
+  not_text: 7,
+  unknown_variable: 5,
 
   unauthenticated: 3,
   sign_in_failed: 3,

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { codeOf } from "./file.ts";
+import { codeOf } from "#client";
 
 /** How a launch ended, as a shell would say it; `reason` where nothing was started. */
 export interface Ended {

@@ -1,8 +1,8 @@
 import type { OperationId, Response } from "#contract";
 import { GUEST_HINT } from "./cli.ts";
 import type { Cli } from "./cli.ts";
-import { notOfAVault } from "./client.ts";
-import type { Asked, Item, ListId, PagedId } from "./client.ts";
+import { notOfAVault } from "#client";
+import type { Asked, Item, ListId, PagedId } from "#client";
 import type { Command } from "./command.ts";
 import type { Given } from "./given.ts";
 import { LIMIT } from "./options.ts";
@@ -74,8 +74,7 @@ export async function showList<const Op extends PagedId>(
   row: Pick<ListRow<Op>, "operation" | "ask" | "columns" | "empty">,
   limit?: number,
 ): Promise<void> {
-  const client = await cli.client();
-  const { items, more } = await client.list(row.operation, row.ask(cli, given), given.number("limit") ?? limit);
+  const { items, more } = await cli.client.list(row.operation, row.ask(cli, given), given.number("limit") ?? limit);
   await showItems(cli, items, row);
   if (more) cli.out.note(`These are the first ${String(items.length)}; for more give a greater --limit.`);
 }
@@ -102,6 +101,6 @@ function believe(show: () => void): void {
   try {
     show();
   } catch (error) {
-    throw error instanceof TypeError ? notOfAVault("its answer has another form", error) : error;
+    throw error instanceof TypeError ? notOfAVault("its answer has another form") : error;
   }
 }

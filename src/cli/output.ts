@@ -151,14 +151,13 @@ function describe(error: unknown): Described {
     ...(detail.allow === undefined ? [] : [`allowed: ${detail.allow}`]),
   ];
   // Where nothing is known of this one, what is known of its kind.
-  const parts = named.length === 0 && error.message === title && why !== null ? [why] : named;
-  const message = error.message === title ? title : `${title}: ${error.message}`;
+  const parts = named.length === 0 && error.explanation === null && why !== null ? [why] : named;
   const document = error.problem ?? {
     code,
     title,
-    detail: error.message,
+    detail: error.explanation ?? title,
     ...detail,
     ...(remedy === null ? {} : { remedy }),
   };
-  return { message: code === "usage" ? error.message : message, parts, remedy, requestId, document };
+  return { message: error.message, parts, remedy, requestId, document };
 }

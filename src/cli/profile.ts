@@ -2,9 +2,10 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { NAME } from "#base";
+import { readFile, readPrivateFile } from "#client";
+import type { Environment } from "#client";
 import { CliError, usage } from "./error.ts";
-import { makePrivateFolder, readFile, readPrivateFile, removeFile, writePrivateFile } from "./file.ts";
-import type { Environment } from "./file.ts";
+import { makePrivateFolder, removeFile, writePrivateFile } from "./file.ts";
 import { readKeyring, removeFromKeyring, writeKeyring } from "./keyring.ts";
 
 /**

@@ -74,7 +74,7 @@ async function runCommand(command: Command, given: Given, doors: Doors): Promise
     const isRefused = error.code === "forbidden" || error.code === "not_found";
     throw isRefused && (await cli.isGuest()) ? said.with({ remedy: `${said.remedy ?? ""} ${GUEST_HINT}` }) : said;
   } finally {
-    await cli.close();
+    cli.close();
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The environment variables of the command line itself. All others that begin with `SALLYPORT_` are settings of the vault,
+ * The environment variables of the command line itself, and of the client library. All others that begin with `SALLYPORT_` are settings of the vault,
  * and `up` refuses what is neither: a misspelt setting must not go unnoticed.
  */
 export const CLI_VARIABLES = [
@@ -9,6 +9,9 @@ export const CLI_VARIABLES = [
   "SALLYPORT_TOKEN",
   "SALLYPORT_TOKEN_ID",
   "SALLYPORT_TOKEN_SECRET",
+  "SALLYPORT_TOKEN_FILE",
+  "SALLYPORT_CREDENTIAL_FILE",
+  "SALLYPORT_RUNNER_FILE",
   "SALLYPORT_ENVIRONMENT",
   "SALLYPORT_NAMESPACE",
   "SALLYPORT_WORKLOAD",

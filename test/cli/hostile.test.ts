@@ -1,9 +1,9 @@
 import { ERRORS } from "#base";
+import { connect } from "#client";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { connect } from "../../src/cli/transport.ts";
 import { HostileServer, problem } from "./hostile-server.ts";
 import { fakeToken, sallyport, surroundings } from "./harness.ts";
 import type { Around } from "./harness.ts";
@@ -103,8 +103,15 @@ describe("What is no vault is not believed:", () => {
 
   test("an answer that does not come is not waited for for ever", async () => {
     server.on("GET /readyz", () => undefined);
-    const transport = await connect({ kind: "url", url: new URL(url) });
-    const asked = transport.send({ method: "GET", path: "/readyz", headers: {}, body: null, timeoutMs: 100 });
+    const transport = connect({ kind: "url", url: new URL(url) });
+    const asked = transport.send({
+      method: "GET",
+      path: "/readyz",
+      headers: {},
+      body: null,
+      timeoutMs: 100,
+      repeatable: false,
+    });
     await expect(asked).rejects.toMatchObject({ code: "unreachable" });
     transport.close();
   });

@@ -1,10 +1,7 @@
 import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Client as CliClient } from "../../src/cli/client.ts";
-import { exchangeToken } from "../../src/cli/delivery.ts";
-import { keepLease } from "../../src/cli/lease-keeper.ts";
-import { connect } from "../../src/cli/transport.ts";
+import { Client as CliClient, connect, exchangeToken, keepLease } from "#client";
 import { PROGRAM, startVault } from "../harness.ts";
 import type { Client, TestVault } from "../harness.ts";
 import { fakeToken } from "./harness.ts";
@@ -142,8 +139,7 @@ describe("sallyport run", () => {
   });
 
   test("its lease is renewed while the child runs, and a vault that is away does not end it", async () => {
-    const transport = await connect({ kind: "url", url: new URL(tap.url) });
-    const client = new CliClient(transport, () => Promise.resolve(null), "1.2.3");
+    const client = new CliClient(connect({ kind: "url", url: new URL(tap.url) }), () => Promise.resolve(null), "1.2.3");
     const { lease } = await exchangeToken(client, (await mint()).token, null);
     const warnings: string[] = [];
     const keeper = keepLease(client, { ...lease, lastsMs: 10 }, (text) => void warnings.push(text));

@@ -1,5 +1,6 @@
 import { ERRORS, VaultError } from "#base";
 import { EXIT_CODES, exitCodeOf } from "#cli";
+import { holdsToken, splitToken, tokenKind } from "#client";
 import { CATALOG } from "#contract";
 import { TOKEN_PATTERN } from "#crypto";
 import { SETTINGS_FILE, SETTING_NAMES, variableOf } from "#settings";
@@ -9,7 +10,6 @@ import type { Command } from "../../src/cli/command.ts";
 import { EXIT_MEANINGS } from "../../src/cli/exit-codes.ts";
 import { NOUNS } from "../../src/cli/nouns.ts";
 import { GLOBAL } from "../../src/cli/options.ts";
-import { holdsToken, splitToken, tokenKind } from "../../src/cli/token.ts";
 import { CLI_VARIABLES } from "../../src/cli/variables.ts";
 import { fakeToken, sallyport } from "./harness.ts";
 
@@ -140,9 +140,13 @@ test("`up` takes each setting from its option, else its variable, else its defau
   });
 });
 
-test("every variable that the command line reads is the vault's setting or its own", () => {
-  const sources = readdirSync("src/cli", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
-  const read = sources.flatMap((name) => readFileSync(`src/cli/${name}`, "utf8").match(/\bSALLYPORT_[A-Z_]+\b/g) ?? []);
+test("every variable that the command line or the client reads is the vault's setting or its own", () => {
+  const sources = ["src/cli", "src/client"].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => `${folder}/${name}`),
+  );
+  const read = sources.flatMap((path) => readFileSync(path, "utf8").match(/\bSALLYPORT_[A-Z_]+\b/g) ?? []);
   const known = new Set<string>([...CLI_VARIABLES, ...SETTING_NAMES.map(variableOf), SETTINGS_FILE.variable]);
   expect(read.length).toBeGreaterThan(20);
   expect([...new Set(read)].filter((name) => !known.has(name))).toEqual([]);

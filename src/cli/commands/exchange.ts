@@ -1,6 +1,6 @@
 import type { Command } from "../command.ts";
-import { fromEnvironment, readToken } from "../credential.ts";
-import { exchangeToken, exchangeTokenAs } from "../delivery.ts";
+import { exchangeToken, exchangeTokenAs, fromEnvironment, readToken } from "#client";
+import { sourceOf } from "../credential.ts";
 import { usage } from "../error.ts";
 import { openPrivateFile } from "../file.ts";
 import type { PrivateFile } from "../file.ts";
@@ -36,14 +36,11 @@ export const exchange: Command = {
   uses: ["token.exchange"],
   remedies: { token_invalid: MINTED_BY_ANOTHER },
   async run(cli, given) {
-    const runner =
-      readToken({ file: given.text("runner-file"), fd: given.text("runner-fd") }, ["svc"], cli.env)?.token ?? null;
-    const token =
-      readToken({ file: given.text("token-file"), fd: given.text("token-fd") }, ["inj"], cli.env) ??
-      fromEnvironment(cli.env, ["inj"]);
+    const runner = readToken(sourceOf(given, "runner", cli.env), ["svc"], cli.env)?.token ?? null;
+    const token = readToken(sourceOf(given, "token", cli.env), ["inj"], cli.env) ?? fromEnvironment(cli.env, ["inj"]);
     if (token === null) throw usage("There is no injection token: give --token-file, --token-fd or SALLYPORT_TOKEN.");
     const format = given.choice("format", FORMATS) ?? "json";
-    const client = await cli.client();
+    const { client } = cli;
     const [path, leasePath] = [given.text("output"), given.text("lease-file")];
     const files: PrivateFile[] = [];
     const open = (name: string | undefined) => {

@@ -2,7 +2,7 @@ import type { Response } from "#contract";
 import type { Cli } from "../cli.ts";
 import type { Noun } from "../command.ts";
 import type { Given } from "../given.ts";
-import { fromEnvironment, readToken } from "../credential.ts";
+import { fromEnvironment, readToken } from "#client";
 import { usage } from "../error.ts";
 import { call } from "../operation.ts";
 import { TOKEN } from "../options.ts";

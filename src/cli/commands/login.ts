@@ -2,14 +2,12 @@ import type { Response } from "#contract";
 import type { Cli } from "../cli.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
-import { readToken } from "../credential.ts";
+import { describePlace, readToken, tokenKind } from "#client";
+import type { Place } from "#client";
 import { CliError, usage } from "../error.ts";
 import { withoutLineEnd } from "../input.ts";
-import { describePlace } from "../place.ts";
-import type { Place } from "../place.ts";
 import { forgetCredential, keepCredential } from "../profile.ts";
 import { formatTime } from "../text.ts";
-import { tokenKind } from "../token.ts";
 
 export const login: Command = {
   name: "login",

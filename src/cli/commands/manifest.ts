@@ -3,7 +3,7 @@ import type { Cli } from "../cli.ts";
 import { parseNumber } from "../given.ts";
 import type { Given } from "../given.ts";
 import { usage } from "../error.ts";
-import { readFile } from "../file.ts";
+import { readFile } from "#client";
 import { call, list } from "../operation.ts";
 import { IF_VERSION, NAMESPACE } from "../options.ts";
 import type { Output } from "../output.ts";

@@ -2,13 +2,13 @@ import type { Cli } from "../cli.ts";
 import { childEnvironment } from "../child-environment.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
-import { fromEnvironment, kindInEnvironment, readToken } from "../credential.ts";
-import { exchangeToken, prepareExchange } from "../delivery.ts";
-import type { Delivery } from "../delivery.ts";
+import { Launch, exchangeToken, fromEnvironment, kindInEnvironment, mintToken, readToken } from "#client";
+import type { Delivery } from "#client";
+import { sourceOf } from "../credential.ts";
 import { CliError, usage } from "../error.ts";
+import type { CliCode } from "../error.ts";
 import { EXIT_NOT_LAUNCHED } from "../exit-codes.ts";
 import { launch } from "../launch.ts";
-import { keepLease } from "../lease-keeper.ts";
 import { ENVIRONMENT, MINTED_BY_ANOTHER, NAMESPACE, RUNNER, TOKEN } from "../options.ts";
 
 const DEFAULT_WORKLOAD = "default";
@@ -47,28 +47,26 @@ export const run: Command = {
   async run(cli, given) {
     const [command, ...args] = given.rest(0);
     if (command === undefined) throw usage("There is no command to start: sallyport run -- npm start");
-    const delivery = await obtain(cli, given);
-    const keeper = keepLease(await cli.client(), delivery.lease, (text) => cli.out.warn(text));
+    const launched = new Launch(cli.client, await obtain(cli, given), (text) => cli.out.warn(text));
     let environment: Record<string, string>;
     try {
-      environment = childEnvironment(cli.env, delivery.variables);
+      environment = childEnvironment(cli.env, launched.env());
     } catch (error) {
-      await keeper.end(EXIT_NOT_LAUNCHED);
-      throw error;
+      await launched.end(EXIT_NOT_LAUNCHED);
+      throw inWordsOfRun(error);
     }
     const ended = await launch(command, args, environment);
     if (ended.reason !== null) cli.out.error(usage(`${command}: ${ended.reason}`));
-    await keeper.end(ended.exitCode);
+    await launched.end(ended.exitCode);
     return ended.exitCode;
   },
 };
 
 async function obtain(cli: Cli, given: Given): Promise<Delivery> {
-  const runner =
-    readToken({ file: given.text("runner-file"), fd: given.text("runner-fd") }, ["svc"], cli.env)?.token ?? null;
-  const client = await cli.client();
+  const runner = readToken(sourceOf(given, "runner", cli.env), ["svc"], cli.env)?.token ?? null;
+  const { client } = cli;
   const token =
-    readToken({ file: given.text("token-file"), fd: given.text("token-fd") }, ["inj"], cli.env) ??
+    readToken(sourceOf(given, "token", cli.env), ["inj"], cli.env) ??
     (kindInEnvironment(cli.env) === "inj" ? fromEnvironment(cli.env, ["inj"]) : null);
   if (token !== null) {
     const said = ["workload", "env", "namespace"].find((option) => given.text(option) !== undefined);
@@ -76,21 +74,26 @@ async function obtain(cli: Cli, given: Given): Promise<Delivery> {
     return exchangeToken(client, token.token, runner);
   }
 
-  prepareExchange();
   const params = cli.workload(
     given,
     given.text("workload") ?? cli.env.SALLYPORT_WORKLOAD ?? cli.project().workload ?? DEFAULT_WORKLOAD,
   );
-  const minted = await client.call("token.mint", { params, body: { environment: cli.environment(given) } });
-  const [item] = minted.items;
-  if (item === undefined) throw new CliError("internal", "the vault minted no token");
-  if (minted.bound && runner === null) {
-    // It would lie there until it expires, and nobody is going to use it.
-    await client.call("injection.revoke", { params: { id: item.injectionId } }).catch(() => {});
-    throw new CliError("runner_required", "you may launch this workload here, but not take delivery of it yourself", {
-      remedy:
-        "Name a runner's token with --runner-file, or hand the token of `sallyport token mint` to where the runner is.",
-    });
-  }
-  return exchangeToken(client, item.token, runner);
+  const target = { ...params, environment: cli.environment(given) };
+  const minted = await mintToken(client, target, runner).catch((error: unknown) => {
+    throw inWordsOfRun(error);
+  });
+  return exchangeToken(client, minted, runner);
+}
+
+/** What to do about failures that no vault answered with. */
+const REMEDIES: Readonly<Partial<Record<CliCode, string>>> = {
+  runner_required:
+    "Name a runner's token with --runner-file, or hand the token of `sallyport token mint` to where the runner is.",
+  not_an_environment: "Nothing was started. Store text without NUL bytes, or take it with `sallyport exchange`.",
+};
+
+function inWordsOfRun(error: unknown): unknown {
+  if (!(error instanceof CliError) || error.status !== null) return error;
+  const remedy = REMEDIES[error.code];
+  return remedy === undefined ? error : error.with({ remedy });
 }

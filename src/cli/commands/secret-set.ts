@@ -1,7 +1,7 @@
 import type { Cli } from "../cli.ts";
 import type { Given } from "../given.ts";
 import { CliError, usage } from "../error.ts";
-import { readFile } from "../file.ts";
+import { readFile } from "#client";
 import { withoutLineEnd } from "../input.ts";
 import { call } from "../operation.ts";
 import { IF_VERSION, SCOPE } from "../options.ts";

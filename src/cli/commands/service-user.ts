@@ -7,7 +7,7 @@ import { call, list } from "../operation.ts";
 import { DESCRIPTION, OUTPUT, YES } from "../options.ts";
 import type { Output } from "../output.ts";
 import { formatTime } from "../text.ts";
-import { splitToken } from "../token.ts";
+import { splitToken } from "#client";
 
 type ServiceUser = Response<"service-user.update">;
 type NewToken = Response<"service-token.create">;

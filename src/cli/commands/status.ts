@@ -4,7 +4,7 @@ import type { Command } from "../command.ts";
 import { CliError } from "../error.ts";
 import { EXIT_CODES } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
-import { describePlace } from "../place.ts";
+import { describePlace } from "#client";
 import { formatTime } from "../text.ts";
 
 export const status: Command = {

@@ -1,5 +1,6 @@
 import type { Command, Noun } from "../command.ts";
-import { fromEnvironment, readToken } from "../credential.ts";
+import { fromEnvironment, readToken } from "#client";
+import { sourceOf } from "../credential.ts";
 import { usage } from "../error.ts";
 import { issue } from "../issued.ts";
 import { ENVIRONMENT, MINTED_BY_ANOTHER, NAMESPACE, OUTPUT, TOKEN } from "../options.ts";
@@ -73,9 +74,7 @@ const lookup: Command = {
   uses: ["token.lookup"],
   remedies: { token_invalid: MINTED_BY_ANOTHER },
   async run(cli, given) {
-    const token =
-      readToken({ file: given.text("token-file"), fd: given.text("token-fd") }, ["inj"], cli.env) ??
-      fromEnvironment(cli.env, ["inj"]);
+    const token = readToken(sourceOf(given, "token", cli.env), ["inj"], cli.env) ?? fromEnvironment(cli.env, ["inj"]);
     if (token === null) throw usage("There is no injection token: give --token-file, --token-fd or SALLYPORT_TOKEN.");
     const answer = await cli.call("token.lookup", { bearer: token.token });
     if (cli.out.json) cli.out.value(answer);

@@ -1,5 +1,5 @@
+import type { Asked, Item, PagedId } from "#client";
 import type { Cli } from "../cli.ts";
-import type { Asked, Item, PagedId } from "../client.ts";
 import type { Given } from "../given.ts";
 import { profileNames } from "../profile.ts";
 import { SHELLS } from "./scripts.ts";
@@ -25,7 +25,7 @@ type Find = (cli: Cli, given: Given, typed: string) => readonly string[] | Promi
 /** How many names are asked for: more than these nobody reads. */
 const LIMIT = 1000;
 /** Somebody sits at the key and waits. */
-const TIMEOUT_MS = 2_000;
+const QUICK = { timeoutMs: 2_000, patienceMs: 0 } as const;
 
 const users = async (cli: Cli) => (await page(cli, "user.list")).map((one) => one.login);
 const serviceUsers = async (cli: Cli) => (await page(cli, "service-user.list")).map((one) => one.name);
@@ -37,7 +37,7 @@ export const NAMES: Readonly<Record<NameKind, Find>> = {
   secrets: async (cli, given, typed) => {
     const params = { environment: cli.environment(given), namespace: cli.namespace(given) };
     const query = { limit: String(LIMIT), ...(typed === "" ? {} : { prefix: typed }) };
-    const { items } = await cli.call("secret.list", { params, query, timeoutMs: TIMEOUT_MS });
+    const { items } = await cli.call("secret.list", { params, query, ...QUICK });
     return items.map((one) => one.name);
   },
   workloads: async (cli, given) => {
@@ -48,18 +48,18 @@ export const NAMES: Readonly<Record<NameKind, Find>> = {
   users,
   serviceUsers,
   principals: async (cli) => [await users(cli), await serviceUsers(cli)].flat(),
-  roles: async (cli) => (await cli.call("role.list", { timeoutMs: TIMEOUT_MS })).items.map((one) => one.name),
+  roles: async (cli) => (await cli.call("role.list", QUICK)).items.map((one) => one.name),
   grants: async (cli) => (await page(cli, "grant.list")).map((one) => one.id),
   injections: async (cli) => (await page(cli, "injection.list")).map((one) => one.id),
-  sessions: async (cli) => (await cli.call("session.list", { timeoutMs: TIMEOUT_MS })).items.map((one) => one.id),
+  sessions: async (cli) => (await cli.call("session.list", QUICK)).items.map((one) => one.id),
   profiles: (cli) => profileNames(cli.env),
   shells: () => SHELLS,
 };
 
 async function page<const Op extends PagedId>(cli: Cli, operation: Op): Promise<Item<Op>[]> {
   // Each of these lists takes a page and nothing else.
-  const asked = { timeoutMs: TIMEOUT_MS } as Asked<Op>;
-  return (await (await cli.client()).list(operation, asked, LIMIT)).items;
+  const asked = QUICK as Asked<Op>;
+  return (await cli.client.list(operation, asked, LIMIT)).items;
 }
 
 /** What stands for each argument, by the noun and its name there; `null` where no names can be known. */

@@ -1,4 +1,4 @@
-/** The command line knows what a vault's token looks like, and what kind it is; what is in it is the vault's affair. */
+/** A client knows what a vault's token looks like, and what kind it is; what is in it is the vault's affair. */
 
 const KINDS = ["inj", "svc", "ses", "lease", "tool", "inv", "set"] as const;
 export type TokenKind = (typeof KINDS)[number];

@@ -1,5 +1,5 @@
 import type { ErrorCode, ErrorDetail } from "#base";
-import { CliError, isErrorCode } from "./error.ts";
+import { SallyportError, isErrorCode } from "./error.ts";
 import type { Answer } from "./transport.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -26,19 +26,23 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
  * A refusal as an error: RFC 9457's problem document with the vault's fields. Every field is looked at before it is
  * believed, because what answers may be something else than a vault.
  */
-export function problemError(answer: Answer): CliError {
+export function problemError(answer: Answer): SallyportError {
   const { status } = answer;
   const problem = parseProblem(answer);
   if (problem === null) {
     if (status >= 300 && status <= 399) {
-      return new CliError("unreachable", "it answers with a redirect, which is not followed", {
+      return new SallyportError("unreachable", "it answers with a redirect, which is not followed", {
         status,
         remedy: "Give the address that it leads to, if that is your vault.",
       });
     }
-    return new CliError(BY_STATUS[status] ?? "internal", `it answered ${String(status)}, and not as a vault does`, {
-      status,
-    });
+    return new SallyportError(
+      BY_STATUS[status] ?? "internal",
+      `it answered ${String(status)}, and not as a vault does`,
+      {
+        status,
+      },
+    );
   }
   const sent = text(problem, "code") ?? "";
   const code = isErrorCode(sent) ? sent : (BY_STATUS[status] ?? "internal");
@@ -47,7 +51,7 @@ export function problemError(answer: Answer): CliError {
   const message = text(problem, "detail") ?? (isErrorCode(sent) ? undefined : (title ?? sent));
   const remedy = isErrorCode(sent) ? undefined : text(problem, "remedy");
   const retryAfter = Number(answer.headers["retry-after"] ?? "");
-  return new CliError(code, message, {
+  return new SallyportError(code, message, {
     status,
     problem,
     detail: { ...(retryAfter > 0 ? { retryAfterSeconds: retryAfter } : {}), ...detailOf(problem) },
