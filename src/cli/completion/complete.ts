@@ -155,7 +155,7 @@ async function namesOf(kind: NameKind, line: Line, current: string, lead: string
     const names = await NAMES[kind](cli, given, current.slice(lead.length));
     return { words: names.map((name) => [lead + name, ""]), files: false };
   } finally {
-    await cli.close();
+    cli.close();
   }
 }
 
