@@ -1,4 +1,4 @@
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import { chmod, writeFile } from "node:fs/promises";
 import { INSTANCE, SECOND, VaultError, isLoopback, systemClock } from "#base";
 import type { Clock, Id } from "#base";
@@ -15,7 +15,7 @@ import {
   randomBytes,
 } from "#crypto";
 import type { PasswordHasherOptions } from "#crypto";
-import { Change, openSqlite, openStore } from "#storage";
+import { Change, Pruning, openSqlite, openStore } from "#storage";
 import type { Scribe, TamperAlarm } from "#storage";
 import { Checkpoints, writeEvent } from "#audit";
 import {
@@ -38,8 +38,9 @@ import { Secrets, Values, Versions } from "#secrets";
 import { Deployments, Manifests, Workloads } from "#workloads";
 import { Exchange, Injections, Leases, Mint } from "#injection";
 import { createApp, listen, openHandlers, routes } from "#http";
-import type { Logger, Readiness, Rooms } from "#http";
+import type { Logger, Rooms } from "#http";
 import type { Config } from "#settings";
+import { Condition } from "./condition.ts";
 
 /** What a test or another entry point may put in another's place. */
 export interface Overrides {
@@ -124,12 +125,29 @@ export async function createVault(
 
     // The audit log's checkpoints. Their name is the signing key's: nothing in the database can make them another vault's.
     const signer = await loadSigner(signingFile, (id) => `sallyport/${id}`);
-    const checkpoints = new Checkpoints({ path: config.checkpointFile, facts, signer, clock, onFault });
+    const checkpoints = new Checkpoints({ path: config.checkpointFile, facts, signer, clock: store, onFault });
     await writeFile(join(config.keysFolder, "checkpoint.pub"), `${checkpoints.verifierKey}\n`, { mode: 0o644 });
     await chmod(join(config.keysFolder, "checkpoint.pub"), 0o644);
     await checkpoints.start();
     opened.push(() => checkpoints.stop());
     late.checkpoints = checkpoints;
+    const condition = new Condition({
+      store,
+      facts,
+      checkpoints,
+      log,
+      sealed: () => keyring.sealed,
+      dataFolder: config.dataFolder,
+      checkpointFile: config.checkpointFile,
+    });
+    await condition.look();
+    condition.start();
+    opened.push(() => {
+      condition.stop();
+    });
+    const pruning = new Pruning(facts);
+    pruning.start(onFault);
+    opened.push(() => pruning.stop());
     const tally = new Tally(guard);
     tally.start(onFault);
     opened.push(() => tally.stop());
@@ -174,12 +192,12 @@ export async function createVault(
     // The door.
     const app = createApp({
       wire: await loadWire(),
-      handlers: { ...openHandlers(ready, await loadOpenApi(version)), ...routes(rooms) },
+      handlers: { ...openHandlers(() => condition.ready(), await loadOpenApi(version)), ...routes(rooms) },
       authenticate: (call, credential, machine) => authenticator.actor(call, credential, machine),
       settle: (permit, outcome) => guard.settle(permit, outcome),
       refused: (call, reason) => tally.count(call, reason, INSTANCE),
       log,
-      clock,
+      clock: store,
       newRequestId: () => `req_${randomBytes(12).toString("hex")}`,
       trustedProxies: config.trustedProxies.length === 0 ? null : blockList(config.trustedProxies),
       limits: { failures: { count: config.failuresPerTenSeconds, seconds: 10 } },
@@ -205,43 +223,14 @@ export async function createVault(
       await store.commit(guard.system("instance.made"), change, { result: "success" });
       keyring.adopt(keys);
     }
-    async function ready(): Promise<Readiness> {
-      const { writable, reason } = await store.health();
-      const checks = {
-        seal: keyring.sealed ? "sealed" : "unsealed",
-        store: writable ? "ok" : "not writable",
-        audit: writable ? "ok" : (reason ?? "not writable"),
-      };
-      return { ready: writable && !keyring.sealed, checks };
-    }
     async function status(org: Id<"org">): Promise<Response<"status.get">> {
-      const last = await checkpoints.newest(org);
-      const { ready: isReady } = await ready();
-      const sameFolder = config.checkpointFile.startsWith(`${config.dataFolder}${sep}`);
       return {
         version,
         node: process.version,
         store: store.kind,
-        ready: isReady,
-        sealed: keyring.sealed,
         startedAt: startedAt.toISOString(),
         address: servers.url,
-        audit: {
-          events: await facts.of(org).count("auditEvents"),
-          lastCheckpointAt: last?.time.toISOString() ?? null,
-          checkpointedEvents: last?.size ?? 0,
-          checkpointPlace: sameFolder ? "the data folder" : "outside the data folder",
-        },
-        warnings: [
-          ...(sameFolder
-            ? [
-                "Checkpoints lie beside the database: whoever can roll one back can roll back both. Set SALLYPORT_CHECKPOINTS to another disk.",
-              ]
-            : []),
-          ...(process.versions.node.startsWith("20.")
-            ? ["Node 20 is past its end of life: Node 24 is recommended."]
-            : []),
-        ],
+        ...(await condition.status(org)),
       };
     }
 

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { VaultError, isId } from "#base";
+import { VaultError, isId, isVaultError } from "#base";
 import type { Id } from "#base";
 
 /** One checkpoint: the chain and its note. */
@@ -33,14 +33,21 @@ export class CheckpointFile {
     this.path = path;
   }
 
-  /** Appends a line, durably. */
+  /** Appends a line, durably; where that fails, nothing of it stays, as far as the file system lets it be taken back. */
   async append(line: CheckpointLine): Promise<void> {
     const file = await open(this.path, "a+", 0o600);
     try {
+      const before = (await file.stat()).size;
+      await cutTorn(file, before);
       const { size } = await file.stat();
-      await cutTorn(file, size);
-      await file.appendFile(`${JSON.stringify(line)}\n`);
-      await file.sync();
+      try {
+        await file.appendFile(`${JSON.stringify(line)}\n`);
+        await file.sync();
+      } catch (error) {
+        // Bytes that were not confirmed count as written for the system and are not tried again: they go, and come anew.
+        await file.truncate(size).catch(() => undefined);
+        throw error;
+      }
       if (size === 0) await syncFolder(dirname(this.path));
     } finally {
       await file.close();
@@ -65,6 +72,27 @@ export class CheckpointFile {
       stream.destroy();
     }
   }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk of the checkpoint file is full",
+  EDQUOT: "the disk of the checkpoint file is full",
+  EROFS: "the file system of the checkpoint file is read-only",
+  EIO: "the disk of the checkpoint file answered with an error",
+  EACCES: "the checkpoint file may not be written",
+  EPERM: "the checkpoint file may not be written",
+  ENOENT: "the folder of the checkpoint file is gone",
+  ENOTDIR: "the folder of the checkpoint file is gone",
+  EISDIR: "the checkpoint file is a folder",
+  EMFILE: "the process has no descriptor left to open the checkpoint file",
+  ENFILE: "the machine has no descriptor left to open the checkpoint file",
+};
+
+/** Why a checkpoint was not written, in words that anybody may read: no path, no value. */
+export function reasonOf(error: unknown): string {
+  if (isVaultError(error)) return "the database cannot be written";
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return WORDS[code] ?? "the checkpoint could not be written";
 }
 
 function parseLine(text: string): CheckpointLine | null {

@@ -5,7 +5,7 @@ import { equal } from "#crypto";
 import type { Signer } from "#crypto";
 import { above } from "#storage";
 import type { Facts, Row } from "#storage";
-import { CheckpointFile } from "./checkpoint-file.ts";
+import { CheckpointFile, reasonOf } from "./checkpoint-file.ts";
 import { MerkleFrontier, leafHash } from "./merkle.ts";
 import { formatCheckpoint, formatVerifierKey, signNote } from "./note.ts";
 import type { Verifier } from "./note.ts";
@@ -15,6 +15,13 @@ import type { Fault, Kept, KeptNote } from "./verdict.ts";
 const EVERY_MS = MINUTE;
 const EVERY_EVENTS = 1_000;
 const PAGE = 1_000;
+
+/** Checkpoints cannot be signed, or not be kept. */
+export interface CheckpointFault {
+  readonly since: Date;
+  /** In words that anybody may read. */
+  readonly reason: string;
+}
 
 /** Announced by the scribe: this chain has grown. */
 export type Grown = (chain: Id<"org">) => void;
@@ -32,6 +39,7 @@ export class Checkpoints {
   readonly #grown = new Map<Id<"org">, number>();
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
+  #fault: CheckpointFault | null = null;
   readonly #onFault: (error: unknown) => void;
 
   constructor(options: {
@@ -52,6 +60,11 @@ export class Checkpoints {
   /** C2SP's verifier key: what somebody else needs to check our notes. */
   get verifierKey(): string {
     return formatVerifierKey(this.#signer.name, this.#signer.publicKey);
+  }
+
+  /** Why the newest checkpoints are late; `null` when they are not. */
+  get fault(): CheckpointFault | null {
+    return this.#fault;
   }
 
   /** The newest checkpoint of a chain, or `null` before its first. */
@@ -126,7 +139,12 @@ export class Checkpoints {
         faults.push(error);
       }
     }
-    if (faults.length > 0) throw faults[0];
+    if (faults.length === 0) {
+      this.#fault = null;
+      return;
+    }
+    this.#fault = { since: this.#fault?.since ?? this.#clock.now(), reason: reasonOf(faults[0]) };
+    throw faults[0];
   }
 
   async #sign(chain: Id<"org">): Promise<void> {

@@ -59,6 +59,8 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
       code: null,
     };
     arrivals.set(request, arrival);
+    // The vault's time and not the machine's: clients measure the ends of what they get by it.
+    response.setHeader("Date", doors.clock.now().toUTCString());
     response.once("close", () => logRequest(arrival, response, performance.now() - started));
     void admit(arrival, request, response);
   }

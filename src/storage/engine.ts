@@ -46,7 +46,7 @@ export interface Committed {
 
 export interface EngineHealth {
   readonly writable: boolean;
-  /** The engine's own word for what failed last; for operators, safe for anybody. */
+  /** What failed last, in words that anybody may read. */
   readonly reason: string | null;
   /** Jobs that wait for a commit, and what their statements hold, in bytes. */
   readonly queued: number;

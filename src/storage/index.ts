@@ -13,6 +13,7 @@ export { above, below, noneOf, oneOf, startingWith } from "./query.ts";
 export type { Query, Reader, ScopeSet, Where } from "./query.ts";
 export { listPage } from "./page.ts";
 export type { Page, PageRequest } from "./page.ts";
+export { Pruning } from "./pruning.ts";
 export type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
 export { openStore } from "./store.ts";
 export type { Entry, Facts, Store } from "./store.ts";

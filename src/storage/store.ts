@@ -9,8 +9,10 @@ import { MissedExpectation } from "./engine.ts";
 import type { Committed, Engine, EngineHealth, Statement } from "./engine.ts";
 import { Proofs } from "./proof.ts";
 import type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
+import { oneOf } from "./query.ts";
 import type { Query, Reader, Where } from "./query.ts";
 import { decodeRow, encodeRow, snake } from "./table.ts";
+import type { TableSpec } from "./table.ts";
 import { TABLES } from "./tables.ts";
 import type { Row, TableName } from "./tables.ts";
 
@@ -58,6 +60,17 @@ export interface Facts {
   ): Promise<void>;
   /** A row of a table that is unaudited as a whole. */
   append<T extends TableName>(org: Id<"org">, table: T, row: Row<T>): Promise<void>;
+  /**
+   * Takes away, without an event, rows whose time is over, of a table whose rows last only a while. Looks at no more than
+   * `most` rows, in the order of their key, beginning after the key that `after` holds. @returns where to go on, or `null`
+   * at the end.
+   */
+  prune(
+    org: Id<"org">,
+    table: TableName,
+    after: readonly unknown[] | null,
+    most: number,
+  ): Promise<readonly unknown[] | null>;
 }
 
 /** Both views of one engine. */
@@ -117,6 +130,18 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
     async append(org, table, row) {
       mayTouch(table, Object.keys(TABLES[table].columns));
       await unaudited(org, compiler.insert(table, rawRow(table, idToBytes(org), row)));
+    },
+    async prune(org, table, after, most) {
+      const { key, lasts } = TABLES[table] as TableSpec<Readonly<Record<string, unknown>>>;
+      const [name] = key;
+      if (lasts === null || name === undefined || key.length !== 1)
+        throw new TypeError(`rows of ${table} do not end by themselves`);
+      const query = { order: key, limit: most, ...(after === null ? {} : { after }) } as Query<TableName>;
+      const rows = (await reader(org).list(table, query)) as unknown as readonly Readonly<Record<string, unknown>>[];
+      const over = engine.now().getTime() - lasts.ms;
+      const gone = rows.filter((row) => (row[lasts.since] as Date).getTime() < over).map((row) => row[name]);
+      if (gone.length > 0) await unaudited(org, compiler.delete(table, idToBytes(org), { [name]: oneOf(gone) }));
+      return rows.length < most ? null : [rows.at(-1)?.[name]];
     },
   };
   return { store, facts };

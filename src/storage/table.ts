@@ -19,6 +19,8 @@ export interface TableSpec<C> {
   readonly macs: Readonly<Record<number, readonly (keyof C & string)[]>> | null;
   /** Columns that may change without an event: when something was last used, how often a key was. Never under a MAC. */
   readonly unaudited: readonly (keyof C & string)[];
+  /** Rows that are only remembered for a while: the column that tells since when, and how long, in ms. Pruned without an event. */
+  readonly lasts: { readonly since: keyof C & string; readonly ms: number } | null;
   /** May be read before there is a permit, by the rooms that decide whether there is one. */
   readonly fact: boolean;
 }

@@ -1,3 +1,4 @@
+import { DAY } from "#base";
 import type { Id, OrgRole, ServiceKind } from "#base";
 import { bool, bytes, id, int, json, nullable, text, time } from "./column.ts";
 import type { Draft, RowOf, TableSpec } from "./table.ts";
@@ -10,6 +11,7 @@ function table<const C, const M extends Readonly<Record<number, readonly (keyof 
     owner?: "directory";
     macs?: M;
     unaudited?: readonly (keyof C & string)[];
+    lasts?: { readonly since: keyof C & string; readonly ms: number };
     fact?: true;
   } = {},
 ): Omit<TableSpec<C>, "macs"> & { readonly macs: M } {
@@ -19,6 +21,7 @@ function table<const C, const M extends Readonly<Record<number, readonly (keyof 
     owner: more.owner ?? "org",
     macs: (more.macs ?? null) as M,
     unaudited: more.unaudited ?? [],
+    lasts: more.lasts ?? null,
     fact: more.fact ?? false,
   };
 }
@@ -320,7 +323,10 @@ export const TABLES = {
     { macs: { 1: ["id", "injectionId", "digest", "state", "createdAt", "expiresAt", "endedAt"] } },
   ),
   /** Idempotency-Keys of operations that made something: the digest of key, caller and operation, and what was made. */
-  idempotency: table({ digest: bytes, target: text(), createdAt: time }, { key: ["digest"] }),
+  idempotency: table(
+    { digest: bytes, target: text(), createdAt: time },
+    { key: ["digest"], lasts: { since: "createdAt", ms: DAY } },
+  ),
   auditEvents: table(
     {
       id: id("evt"),

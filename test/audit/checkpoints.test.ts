@@ -48,6 +48,7 @@ describe("checkpoints", () => {
       of: (org) => chain.world.facts.of(org),
       touch: (...args) => chain.world.facts.touch(...args),
       count: (...args) => chain.world.facts.count(...args),
+      prune: (...args) => chain.world.facts.prune(...args),
       async append(org, table, row) {
         seen.push(await lines());
         expect(seen.at(-1)?.at(-1)).toBe(JSON.stringify({ chain: org, note: (row as { note: string }).note }));
@@ -68,6 +69,7 @@ describe("checkpoints", () => {
       of: (org) => chain.world.facts.of(org),
       touch: (...args) => chain.world.facts.touch(...args),
       count: (...args) => chain.world.facts.count(...args),
+      prune: (...args) => chain.world.facts.prune(...args),
       append: () => Promise.reject(new Error("the machine stops here")),
     };
     const checkpoints = chain.open(crashing);

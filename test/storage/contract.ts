@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INSTANCE } from "#base";
 import type { Id } from "#base";
-import { Change, MissedExpectation, above, below, listPage, noneOf, oneOf, startingWith } from "#storage";
+import { Change, MissedExpectation, Pruning, above, below, listPage, noneOf, oneOf, startingWith } from "#storage";
 import type { NewRow, Page, PageRequest, Row } from "#storage";
 import { DONE, World, codeOf } from "./composition.ts";
 import type { StorePlace } from "./composition.ts";
@@ -707,6 +707,61 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         await world.commit(new Change().insert("namespaces", world.namespace("opens-later")));
         await world.store.commit(permit, change, outcome);
         expect((await found(row.id)).name).toBe("second-try");
+      });
+    });
+
+    describe("what is only remembered for a while", () => {
+      const HOUR_MS = 3_600_000;
+
+      it("is forgotten after its time and not before, a bounded number of rows at a time, in one org, without an event", async () => {
+        const [old, young, n] = [40, 7, 47];
+        const remember = async (org: Id<"org">, count: number): Promise<void> => {
+          const permits = Array.from({ length: count }, () => {
+            const permit = world.permit(org, "namespace.create");
+            permit.actor.call.idempotencyKey = world.ids.next("evt");
+            const actor = { type: "user", name: "a", role: "member", instanceAdmin: false, session: null } as const;
+            return world.guard.public({ ...actor, call: permit.actor.call, org, id: world.ids.next("prn") }, "a test");
+          });
+          await Promise.all(
+            permits.map((permit) => {
+              const row = world.namespace(`remembered-${world.ids.next("nsp")}`);
+              const target = { type: "namespace", id: row.id, name: row.name } as const;
+              return world.store.commit(permit, new Change().insert("namespaces", row), { result: "success", target });
+            }),
+          );
+        };
+        const rows = (org = world.org) => world.facts.of(org).count("idempotency");
+        const pass = async (org = world.org, most = 10): Promise<number> => {
+          let goes = 0;
+          for (let after: readonly unknown[] | null = null; goes === 0 || after !== null; goes += 1)
+            after = await world.facts.prune(org, "idempotency", after, most);
+          return goes;
+        };
+        world.clock.ms += 48 * HOUR_MS;
+        await pass(world.org, 1_000);
+        await pass(world.other, 1_000);
+        expect([await rows(), await rows(world.other)]).toEqual([0, 0]);
+
+        await remember(world.org, old);
+        await remember(world.other, 3);
+        world.clock.ms += 23 * HOUR_MS;
+        await remember(world.org, young);
+        world.clock.ms += HOUR_MS;
+        expect(await pass()).toBe(5);
+        expect(await rows()).toBe(n);
+        world.clock.ms += 1;
+        const events = await reader().count("auditEvents");
+        expect(await pass()).toBe(5);
+        expect(await rows()).toBe(young);
+        expect(await rows(world.other)).toBe(3);
+        expect(await reader().count("auditEvents")).toBe(events);
+        expect(await new Pruning(world.facts).pass()).toBeGreaterThanOrEqual(3);
+        expect([await rows(), await rows(world.other)]).toEqual([young, 0]);
+      });
+
+      it("is no other table's rows", async () => {
+        for (const table of ["namespaces", "auditEvents", "sessions", "leases"] as const)
+          await expect(world.facts.prune(world.org, table, null, 10)).rejects.toThrow(TypeError);
       });
     });
 

@@ -69,7 +69,7 @@ describe.skipIf(small.folder === null)("a full disk", () => {
       )
     )
       acknowledgedEvents += 1;
-    expect(await world.store.health()).toMatchObject({ writable: false, reason: "SQLITE_FULL" });
+    expect(await world.store.health()).toMatchObject({ writable: false, reason: "the disk is full (SQLITE_FULL)" });
     descriptors = openFiles();
   });
 

@@ -9,6 +9,7 @@ import { EventClock } from "../event-clock.ts";
 import { Committer } from "./committer.ts";
 import { codeOf, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
 import type { Connection } from "./open.ts";
+import { reasonOf } from "./reason.ts";
 import { Statements } from "./statements.ts";
 
 const MOST_IN_BATCH = 128;
@@ -181,7 +182,7 @@ class SqliteEngine implements Engine {
 
   #fail(cause: unknown): void {
     this.#spent = true;
-    this.#fault = codeOf(cause) || "write failed";
+    this.#fault = reasonOf(cause);
   }
 
   /** New connections in the place of spent ones. Throws what opening them throws; the spent ones still read. */
