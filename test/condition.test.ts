@@ -107,7 +107,7 @@ describe("a clock that is set back a day", () => {
       const { body } = await vault.anonymous.try("session.create", {
         body: { org: "main", login: "owner", password },
       });
-      return "code" in body ? (body.code) : "in";
+      return "code" in body ? body.code : "in";
     };
     for (let at = 0; at < 5; at += 1) expect(await code("wrong password here")).toBe("sign_in_failed");
     expect(await code(PASSWORD)).toBe("rate_limited");
