@@ -8,7 +8,7 @@ import { HOLDERS, roleTable } from "#access";
 import { ERRORS } from "#base";
 import type { ErrorCode } from "#base";
 import { EXIT_CODES, EXIT_MEANINGS } from "#cli";
-import { STATUS } from "#http";
+import { Metrics, STATUS } from "#http";
 import { SETTINGS, SETTING_NAMES, flagOf, variableOf } from "#settings";
 import type { Setting } from "#settings";
 
@@ -20,13 +20,14 @@ export interface Section {
 
 const ROOT = join(import.meta.dirname, "..");
 
-export function sections(): readonly Section[] {
+export async function sections(): Promise<readonly Section[]> {
   return [
     { file: "src/access/README.md", mark: "roles", text: roles() },
     { file: "src/http/README.md", mark: "errors", text: errors() },
     { file: "README.md", mark: "exit-codes", text: exitCodes() },
     { file: "src/cli/README.md", mark: "exit-codes", text: exitCodes() },
     { file: "README.md", mark: "settings", text: settings() },
+    { file: "src/http/README.md", mark: "metrics", text: await metrics() },
   ];
 }
 
@@ -89,9 +90,19 @@ function settings(): string {
   return table(["option", "variable", "in the file", "default", "meaning"], rows);
 }
 
+async function metrics(): Promise<string> {
+  const all = new Metrics({ version: "", store: "" }, () => Promise.reject(new Error("nobody asks")));
+  const rows = (await all.described()).map(({ name, labels, help }) => [
+    `\`${name}\``,
+    labels.map((label) => `\`${label}\``).join(" "),
+    help,
+  ]);
+  return table(["metric", "labels", "what"], rows);
+}
+
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   return [line(header), `|${header.map(() => "---").join("|")}|`, ...rows.map(line)].join("\n");
 }
 
-if (process.argv[1] === import.meta.filename) for (const section of sections()) write(section);
+if (process.argv[1] === import.meta.filename) for (const section of await sections()) write(section);

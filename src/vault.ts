@@ -16,7 +16,7 @@ import {
 } from "#crypto";
 import type { PasswordHasherOptions } from "#crypto";
 import { Change, Pruning, openSqlite, openStore } from "#storage";
-import type { Scribe, TamperAlarm } from "#storage";
+import type { CommitWatch, Scribe, TamperAlarm } from "#storage";
 import { Checkpoints, writeEvent } from "#audit";
 import {
   AuditView,
@@ -27,6 +27,7 @@ import {
   Namespaces,
   OrgSettings,
   Tally,
+  keyAges,
   keyRow,
   keySource,
   rowIntegrity,
@@ -37,8 +38,8 @@ import type { FoundedOrg } from "#identity";
 import { Secrets, Values, Versions } from "#secrets";
 import { Deployments, Manifests, Workloads } from "#workloads";
 import { Exchange, Injections, Leases, Mint } from "#injection";
-import { createApp, listen, openHandlers, routes } from "#http";
-import type { Logger, Rooms } from "#http";
+import { Metrics, createApp, listen, openHandlers, routes } from "#http";
+import type { Logger, Rooms, VaultSample } from "#http";
 import type { Config } from "#settings";
 import { Condition } from "./condition.ts";
 
@@ -56,6 +57,13 @@ export interface Vault {
   readonly founded: FoundedOrg | null;
   /** Answers what is in flight, makes everything durable, and lets go of all files and keys. */
   close(): Promise<void>;
+}
+
+/** What is there only when more was opened than asks for it. */
+interface Late {
+  checkpoints: Checkpoints | null;
+  alarm: TamperAlarm;
+  sample: () => Promise<VaultSample>;
 }
 
 const SOCKET = "sallyport.sock";
@@ -82,7 +90,11 @@ export async function createVault(
   };
 
   // The store, whose events the audit room writes and whose rows the keyring proves.
-  const late: { checkpoints: Checkpoints | null; alarm: TamperAlarm } = { checkpoints: null, alarm: () => undefined };
+  const late: Late = {
+    checkpoints: null,
+    alarm: () => undefined,
+    sample: () => Promise.reject(new VaultError("store_unavailable")),
+  };
   const scribe: Scribe = {
     write(entry, head, now) {
       const known = entry as Parameters<typeof writeEvent>[0];
@@ -92,7 +104,11 @@ export async function createVault(
   };
   /** What was opened, to be let go of in reverse. */
   const opened: (() => void | Promise<void>)[] = [];
-  const engine = await openSqlite({ folder: config.dataFolder, scribe, clock });
+  const metrics = new Metrics({ version, store: "sqlite" }, () => late.sample());
+  const watch: CommitWatch = (measure) => {
+    metrics.committed(measure);
+  };
+  const engine = await openSqlite({ folder: config.dataFolder, scribe, clock, watch });
   opened.push(() => engine.close());
   try {
     const { store, facts } = openStore(
@@ -158,6 +174,23 @@ export async function createVault(
       fault: onFault,
     });
 
+    const ages = remembered(10 * SECOND, () => keyAges(facts));
+    late.sample = async () => {
+      const { writable, queued, queuedBytes, clockBehindMs } = await store.health();
+      return {
+        now: clock.now(),
+        writable,
+        sealed: keyring.sealed,
+        queuedJobs: queued,
+        queuedBytes,
+        clockBehindMs,
+        checkpointsAt: checkpoints.signedAt,
+        checkpointedEvents: checkpoints.signedEvents,
+        certificateExpiresAt: null,
+        ...(await ages()),
+      };
+    };
+
     // The rooms.
     const loopbackOnly = isLoopback(config.host);
     const authenticator = new Authenticator({ facts, tally, clock: store, reach: { loopbackOnly } });
@@ -192,7 +225,11 @@ export async function createVault(
     // The door.
     const app = createApp({
       wire: await loadWire(),
-      handlers: { ...openHandlers(() => condition.ready(), await loadOpenApi(version)), ...routes(rooms) },
+      handlers: {
+        ...openHandlers(() => condition.ready(), await loadOpenApi(version), { to: config.metrics, metrics }),
+        ...routes(rooms),
+      },
+      watch: metrics,
       authenticate: (call, credential, machine) => authenticator.actor(call, credential, machine),
       settle: (permit, outcome) => guard.settle(permit, outcome),
       refused: (call, reason) => tally.count(call, reason, INSTANCE),
@@ -267,6 +304,20 @@ async function closeAll(opened: readonly (() => void | Promise<void>)[]): Promis
   }
   if (faults.length > 0)
     throw new VaultError("store_unavailable", "The vault did not close cleanly.", { cause: faults[0] });
+}
+
+/** What is asked for often and changes seldom. */
+function remembered<T>(forMs: number, ask: () => Promise<T>): () => Promise<T> {
+  let last: { readonly at: number; readonly answer: Promise<T> } | null = null;
+  return () => {
+    const now = performance.now();
+    if (last === null || now - last.at > forMs) {
+      const answer = ask();
+      last = { at: now, answer };
+      answer.catch(() => (last = null));
+    }
+    return last.answer;
+  };
 }
 
 function causeOf(error: unknown): string | null {

@@ -28,6 +28,7 @@ export function requestsAbout(names: Names): Requests {
   return {
     "health.live": {},
     "health.ready": {},
+    "metrics.get": {},
     "openapi.get": {},
     "status.get": {},
     "session.create": { body: { login: user, password: "not the password" } },

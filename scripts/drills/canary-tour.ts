@@ -41,7 +41,7 @@ export async function tour(
   const scope = { environment: "prod", namespace: "default" };
 
   // Nobody and everybody.
-  for (const id of ["health.live", "health.ready", "openapi.get"] as const) await ask(anonymous, id);
+  for (const id of ["health.live", "health.ready", "metrics.get", "openapi.get"] as const) await ask(anonymous, id);
   const owner = issue(
     "session",
     (await ask(issue("set-up", setUpToken), "set-up.complete", { body: { password } })).token,

@@ -1,4 +1,4 @@
-import { VaultError } from "#base";
+import { INSTANCE, VaultError, timeOfId } from "#base";
 import type { Id } from "#base";
 import { frame, sha256 } from "#crypto";
 import type { KeySource, Keyring, WrappedKey } from "#crypto";
@@ -40,6 +40,27 @@ export function keySource(facts: Facts): KeySource {
       await facts.count(org, "keys", { id }, "encryptions", count);
     },
   };
+}
+
+/** The keys that are in use, by their number and their age. */
+export interface KeyAges {
+  readonly dataKeys: number;
+  /** `null` where there is none yet. */
+  readonly oldestDataKeyAt: Date | null;
+  readonly rootKeyAt: Date;
+}
+
+/** Of all orgs. A root key is as old as its id. @throws {VaultError} `schema_unknown` in a database without keys. */
+export async function keyAges(facts: Facts): Promise<KeyAges> {
+  const instance = await facts.of(INSTANCE).get("keys", { purpose: "instance", state: "current" });
+  if (instance === null) throw new VaultError("schema_unknown");
+  const made: Date[] = [];
+  for (const { id } of await facts.of(INSTANCE).list("orgs")) {
+    const keys = await facts.of(id).list("keys", { where: { purpose: "data", state: "current" } });
+    made.push(...keys.map(({ createdAt }) => createdAt));
+  }
+  const oldest = made.reduce<Date | null>((first, next) => (first === null || next < first ? next : first), null);
+  return { dataKeys: made.length, oldestDataKeyAt: oldest, rootKeyAt: timeOfId(instance.parentId) };
 }
 
 function wrappedKey(org: Id<"org">, row: Row<"keys">): WrappedKey {

@@ -37,6 +37,8 @@ export class Checkpoints {
   readonly #signer: Signer;
   readonly #clock: Clock;
   readonly #grown = new Map<Id<"org">, number>();
+  readonly #sizes = new Map<Id<"org">, number>();
+  #signedAt: Date | null = null;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
   #fault: CheckpointFault | null = null;
@@ -55,6 +57,16 @@ export class Checkpoints {
     this.#clock = options.clock;
     this.#onFault = options.onFault;
     this.verifier = { name: options.signer.name, publicKey: options.signer.publicKey };
+  }
+
+  /** When every chain that had grown was last signed without a fault; `null` before the first time. */
+  get signedAt(): Date | null {
+    return this.#signedAt;
+  }
+
+  /** How many events the newest checkpoints cover, of all chains. */
+  get signedEvents(): number {
+    return [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
   }
 
   /** C2SP's verifier key: what somebody else needs to check our notes. */
@@ -141,6 +153,7 @@ export class Checkpoints {
     }
     if (faults.length === 0) {
       this.#fault = null;
+      this.#signedAt = this.#clock.now();
       return;
     }
     this.#fault = { since: this.#fault?.since ?? this.#clock.now(), reason: reasonOf(faults[0]) };
@@ -151,7 +164,10 @@ export class Checkpoints {
     const frontier = this.#frontierOf(chain, await this.newest(chain));
     const before = frontier.size;
     await this.#grow(chain, frontier, Number.MAX_SAFE_INTEGER);
-    if (frontier.size === before) return;
+    if (frontier.size === before) {
+      this.#sizes.set(chain, before);
+      return;
+    }
     const time = this.#clock.now();
     const root = frontier.root();
     const text = formatCheckpoint({
@@ -170,6 +186,7 @@ export class Checkpoints {
       time,
       note,
     });
+    this.#sizes.set(chain, frontier.size);
   }
 
   async #grow(chain: Id<"org">, frontier: MerkleFrontier, size: number): Promise<void> {

@@ -58,6 +58,11 @@ export function isId<P extends IdPrefix>(prefix: P, text: string): text is Id<P>
   return text.startsWith(`${prefix}_`) && decodeBase32(text.slice(prefix.length + 1), ID_BYTES) !== null;
 }
 
+/** When an id was made, by the clock of whoever made it. The nil id has no time: 1970. */
+export function timeOfId(id: Id<IdPrefix>): Date {
+  return new Date(idToBytes(id).readUIntBE(0, 6));
+}
+
 /** The sixteen bytes of an id, for storage and for associated data. */
 export function idToBytes<P extends IdPrefix>(id: Id<P>): Buffer {
   const bytes = decodeBase32(id.slice(id.indexOf("_") + 1), ID_BYTES);

@@ -6,7 +6,7 @@
  */
 export { ERRORS, VaultError, isVaultError } from "./error.ts";
 export type { ErrorCode, ErrorDetail } from "./error.ts";
-export { INSTANCE, ID_PREFIXES, bytesToId, idToBytes, isId, makeId, parseId } from "./id.ts";
+export { INSTANCE, ID_PREFIXES, bytesToId, idToBytes, isId, makeId, parseId, timeOfId } from "./id.ts";
 export type { Id, IdPrefix, IdSource } from "./id.ts";
 export {
   DANGEROUS_VARIABLE,

@@ -52,6 +52,15 @@ export const CATALOG = {
     status: 200,
     summary: "Unsealed, store and audit log writable",
   },
+  "metrics.get": {
+    method: "GET",
+    path: "/metrics",
+    auth: "open",
+    permission: "public",
+    effect: "read",
+    status: 200,
+    summary: "Metrics for Prometheus, to whom the setting `metrics` says",
+  },
   "openapi.get": {
     method: "GET",
     path: "/v1/openapi.json",

@@ -1,4 +1,4 @@
-import { Call, VaultError } from "#base";
+import { Call, VaultError, isLoopback } from "#base";
 import type { Clock, ErrorCode } from "#base";
 import { CATALOG } from "#contract";
 import type { Operation, OperationId } from "#contract";
@@ -54,6 +54,7 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
           ),
       machine,
       secure: "encrypted" in request.socket,
+      isNear: machine || isNear(request),
       operation: null,
       actor: null,
       code: null,
@@ -61,6 +62,7 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     arrivals.set(request, arrival);
     // The vault's time and not the machine's: clients measure the ends of what they get by it.
     response.setHeader("Date", doors.clock.now().toUTCString());
+    doors.watch?.began();
     response.once("close", () => logRequest(arrival, response, performance.now() - started));
     void admit(arrival, request, response);
   }
@@ -107,6 +109,8 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     const client = machine || address === undefined ? null : clientAddress(address, undefined, null);
     count(requestId, client, "malformed");
     const encoded = encodeProblem(new VaultError(code), requestId);
+    doors.watch?.began();
+    doors.watch?.ended({ operation: null, status: encoded.status, code, ms: 0 });
     doors.log.info(
       { requestId, operation: null, status: encoded.status, code, ms: 0, address: client, actor: null },
       "request",
@@ -134,6 +138,7 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
       ...(response.writableFinished ? {} : { aborted: true }),
     };
     doors.log.info(fields, "request");
+    doors.watch?.ended({ operation: id, status: fields.status, code, ms });
   }
 
   return { handle, malformed, close: () => load.close(), routes: routesOf(router) };
@@ -146,6 +151,12 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
   "headers_too_large",
   "timeout",
 ] as const);
+
+/** A proxy on this machine that says nothing of itself cannot be told from a client on this machine. */
+function isNear({ socket, headers }: IncomingMessage): boolean {
+  const isForwarded = headers["x-forwarded-for"] !== undefined || headers.forwarded !== undefined;
+  return !isForwarded && isLoopback(socket.remoteAddress ?? "");
+}
 
 type Finish = (request: IncomingMessage, response: ServerResponse, encoded: Encoded) => void;
 type TurnAway = (request: IncomingMessage, response: ServerResponse, error: VaultError, reason: RefusalReason) => void;

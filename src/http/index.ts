@@ -8,11 +8,13 @@
 export { createApp } from "./app.ts";
 export type { HttpApp } from "./app.ts";
 export { openHandlers } from "./health.ts";
-export type { Readiness } from "./health.ts";
+export type { OfferedMetrics, Readiness } from "./health.ts";
 export { DEFAULT_LIMITS } from "./limits.ts";
 export type { LimitSettings } from "./limits.ts";
 export type { Rate } from "./meter.ts";
 export type { Logger } from "./log.ts";
+export { METRIC_OPERATIONS, Metrics } from "./metrics.ts";
+export type { EndedRequest, MetricRow, RequestWatch, TurnedAway, VaultSample } from "./metrics.ts";
 export type { Answer, Caller, Handler, Handlers, HttpDoors, RefusalReason, Request } from "./operation.ts";
 export { STATUS } from "./problem.ts";
 export type { Problem } from "./problem.ts";

@@ -11,6 +11,7 @@ import type { LimitSettings, Limits } from "./limits.ts";
 import type { BodyRoom, Load } from "./load.ts";
 import { loggedError } from "./log.ts";
 import type { Logger } from "./log.ts";
+import type { RequestWatch } from "./metrics.ts";
 import { STATUS, asVaultError, outcomeOf } from "./problem.ts";
 import { Reply, encodeProblem, encodeReply } from "./reply.ts";
 import type { Encoded } from "./reply.ts";
@@ -31,6 +32,8 @@ export interface Request<Id extends OperationId> {
   readonly query: Query<Id>;
   readonly body: Body<Id>;
   readonly headers: RequestHeaders;
+  /** It came from this machine, and nobody says that he passed it on. */
+  readonly isNear: boolean;
 }
 
 export type Answer<Id extends OperationId> = Response<Id> | Reply<Response<Id>>;
@@ -64,6 +67,7 @@ export interface HttpDoors {
   /** Counts the call into an event of its minute. */
   refused(call: Call, reason: RefusalReason): void;
   readonly log: Logger;
+  readonly watch?: RequestWatch;
   newRequestId(): string;
   /** Proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: BlockList | null;
@@ -79,6 +83,8 @@ export interface Arrival {
   /** It came by the machine's own socket. */
   readonly machine: boolean;
   readonly secure: boolean;
+  /** It came by the machine's own socket or from a loopback address, and no header says that it was passed on. */
+  readonly isNear: boolean;
   operation: OperationId | null;
   actor: Actor | null;
   code: ErrorCode | null;
@@ -138,6 +144,7 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
       if (wire.body) room = load.body(arrival.address);
       const parsed = {
         call,
+        isNear: arrival.isNear,
         params: wire.params && parse(wire.params, params, "path"),
         query: wire.query && parse(wire.query, query, "query"),
         headers: operationHeaders(request, wire.headers ?? []),

@@ -55,6 +55,20 @@ export interface EngineHealth {
   readonly clockBehindMs: number;
 }
 
+/** What one commit took, or what it took to fail. */
+export interface CommitMeasure {
+  /** Jobs that shared it, and audit events among what they did. */
+  readonly jobs: number;
+  readonly events: number;
+  readonly ok: boolean;
+  /** All of it; and the part that waits for the disk. */
+  readonly ms: number;
+  readonly syncMs: number;
+}
+
+/** Hears of each commit; must not throw. */
+export type CommitWatch = (measure: CommitMeasure) => void;
+
 /** How much may wait for a commit before a job is turned away with `overloaded`. */
 export interface QueueLimits {
   readonly jobs: number;

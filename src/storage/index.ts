@@ -8,7 +8,16 @@
  */
 export { Change } from "./change.ts";
 export { MissedExpectation } from "./engine.ts";
-export type { AuditRow, ChainHead, Committed, Engine, EngineHealth, Scribe } from "./engine.ts";
+export type {
+  AuditRow,
+  ChainHead,
+  CommitMeasure,
+  CommitWatch,
+  Committed,
+  Engine,
+  EngineHealth,
+  Scribe,
+} from "./engine.ts";
 export { above, below, noneOf, oneOf, startingWith } from "./query.ts";
 export type { Query, Reader, ScopeSet, Where } from "./query.ts";
 export { listPage } from "./page.ts";

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { Redacted, VaultError } from "#base";
 import type { Id } from "#base";
 import { CATALOG, loadOpenApi, loadWire } from "#contract";
-import { Reply, STATUS, openHandlers } from "#http";
+import { Reply, STATUS, openHandlers, Metrics } from "#http";
 import type { Handlers } from "#http";
 import { GOOD, enter, settle, start } from "./fixture.ts";
 import type { Fixture, Overrides } from "./fixture.ts";
@@ -138,7 +138,10 @@ describe("No answer leaves before its audit event (R71)", () => {
   test("what nobody needs a credential for has no event", async () => {
     const document = await loadOpenApi("1.2.3");
     const door = await vaultWith(
-      openHandlers(async () => ({ ready: false, checks: { store: "read-only" } }), document),
+      openHandlers(async () => ({ ready: false, checks: { store: "read-only" } }), document, {
+        to: "off",
+        metrics: new Metrics({ version: "1.2.3", store: "sqlite" }, () => Promise.reject(new Error("nobody asks"))),
+      }),
     );
     expect((await door.send("GET", "/healthz", { credential: null })).body).toEqual({ status: "ok" });
     const ready = await door.send("GET", "/readyz", { credential: null });

@@ -66,6 +66,7 @@ export const auditWire = {
   "health.ready": {
     response: z.strictObject({ status: z.enum(["ok", "unavailable"]), checks: z.record(z.string(), z.string()) }),
   },
+  "metrics.get": { response: z.string() },
   "openapi.get": { response: z.record(z.string(), z.unknown()) },
   "status.get": {
     response: z.strictObject({

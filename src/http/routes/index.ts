@@ -7,7 +7,7 @@ import { secretRoutes } from "./secrets.ts";
 import { workloadRoutes } from "./workloads.ts";
 
 /** The handlers of every operation that has an actor or a credential. Those for anybody are in health.ts. */
-export function routes(rooms: Rooms): Omit<Handlers, "health.live" | "health.ready" | "openapi.get"> {
+export function routes(rooms: Rooms): Omit<Handlers, "health.live" | "health.ready" | "metrics.get" | "openapi.get"> {
   return {
     ...accessRoutes(rooms),
     ...identityRoutes(rooms),

@@ -4,7 +4,7 @@ import type { EventClock } from "../event-clock.ts";
 import { encodeRow, snake } from "../table.ts";
 import { TABLES } from "../tables.ts";
 import { MissedExpectation } from "../engine.ts";
-import type { AuditRow, ChainHead, Committed, Job, Scribe, Statement } from "../engine.ts";
+import type { AuditRow, ChainHead, CommitWatch, Committed, Job, Scribe, Statement } from "../engine.ts";
 import { codeOf } from "./open.ts";
 import type { Connection } from "./open.ts";
 import { Statements } from "./statements.ts";
@@ -24,9 +24,11 @@ export class Committer {
   readonly #statements: Statements;
   readonly #scribe: Scribe;
   readonly #clock: EventClock;
+  readonly #watch: CommitWatch;
   readonly #heads = new Map<Id<"org">, ChainHead>();
 
-  constructor(db: Connection, scribe: Scribe, clock: EventClock) {
+  constructor(db: Connection, scribe: Scribe, clock: EventClock, watch: CommitWatch = () => undefined) {
+    this.#watch = watch;
     this.#db = db;
     this.#statements = new Statements(db);
     this.#scribe = scribe;
@@ -39,6 +41,22 @@ export class Committer {
    * @throws {VaultError} `store_unavailable` when nothing was committed; `outcome_unknown` when COMMIT itself failed.
    */
   run(jobs: readonly Job[]): JobResult[] {
+    const began = performance.now();
+    let waited = began;
+    let ok = false;
+    let results: JobResult[] = [];
+    try {
+      results = this.#run(jobs, () => (waited = performance.now()));
+      ok = true;
+      return results;
+    } finally {
+      const now = performance.now();
+      const events = results.filter((one) => "committed" in one && one.committed.seq > 0).length;
+      this.#watch({ jobs: jobs.length, events, ok, ms: now - began, syncMs: ok ? now - waited : 0 });
+    }
+  }
+
+  #run(jobs: readonly Job[], beforeSync: () => void): JobResult[] {
     /** The ends of the chains that this batch has made longer. They count once it is committed. */
     const heads = new Map<Id<"org">, ChainHead>();
     const results: JobResult[] = [];
@@ -50,6 +68,7 @@ export class Committer {
       this.#abandon();
       throw new VaultError("store_unavailable", undefined, { cause: error });
     }
+    beforeSync();
     try {
       this.#db.exec("COMMIT");
     } catch (error) {

@@ -4,7 +4,7 @@ import type { Clock, Id } from "#base";
 import { SECOND, VaultError, isVaultError } from "#base";
 import type { Raw } from "../column.ts";
 import { QUEUE_LIMITS, bytesOf } from "../engine.ts";
-import type { Committed, Engine, EngineHealth, Job, QueueLimits, Scribe } from "../engine.ts";
+import type { CommitWatch, Committed, Engine, EngineHealth, Job, QueueLimits, Scribe } from "../engine.ts";
 import { EventClock } from "../event-clock.ts";
 import { Committer } from "./committer.ts";
 import { codeOf, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
@@ -42,6 +42,7 @@ export async function openSqlite(options: {
   scribe: Scribe;
   clock: Clock;
   queue?: QueueLimits;
+  watch?: CommitWatch;
 }): Promise<Engine> {
   const Driver = loadDriver();
   const lock = lockFolder(Driver, options.folder);
@@ -49,7 +50,7 @@ export async function openSqlite(options: {
     const file = join(options.folder, "vault.db");
     await prepareFile(Driver, file);
     const clock = new EventClock(options.clock);
-    const open = (): Connections => connect(Driver, file, options.scribe, clock);
+    const open = (): Connections => connect(Driver, file, options.scribe, clock, options.watch);
     return new SqliteEngine(open, lock, clock, options.queue ?? QUEUE_LIMITS);
   } catch (error) {
     lock.close();
@@ -212,10 +213,16 @@ class SqliteEngine implements Engine {
   }
 }
 
-function connect(Driver: typeof Database, file: string, scribe: Scribe, clock: EventClock): Connections {
+function connect(
+  Driver: typeof Database,
+  file: string,
+  scribe: Scribe,
+  clock: EventClock,
+  watch?: CommitWatch,
+): Connections {
   const writer = openWriter(Driver, file);
   try {
-    const committer = new Committer(writer, scribe, clock);
+    const committer = new Committer(writer, scribe, clock, watch);
     const reader = openReader(Driver, file);
     return { writer, reader, committer, statements: new Statements(reader) };
   } catch (error) {
