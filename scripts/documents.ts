@@ -20,14 +20,14 @@ export interface Section {
 
 const ROOT = join(import.meta.dirname, "..");
 
-export async function sections(): Promise<readonly Section[]> {
+export function sections(): readonly Section[] {
   return [
     { file: "src/access/README.md", mark: "roles", text: roles() },
     { file: "src/http/README.md", mark: "errors", text: errors() },
     { file: "README.md", mark: "exit-codes", text: exitCodes() },
     { file: "src/cli/README.md", mark: "exit-codes", text: exitCodes() },
     { file: "README.md", mark: "settings", text: settings() },
-    { file: "src/http/README.md", mark: "metrics", text: await metrics() },
+    { file: "src/http/README.md", mark: "metrics", text: metrics() },
   ];
 }
 
@@ -90,13 +90,11 @@ function settings(): string {
   return table(["option", "variable", "in the file", "default", "meaning"], rows);
 }
 
-async function metrics(): Promise<string> {
+function metrics(): string {
   const all = new Metrics({ version: "", store: "" }, () => Promise.reject(new Error("nobody asks")));
-  const rows = (await all.described()).map(({ name, labels, help }) => [
-    `\`${name}\``,
-    labels.map((label) => `\`${label}\``).join(" "),
-    help,
-  ]);
+  const rows = all
+    .described()
+    .map(({ name, labels, help }) => [`\`${name}\``, labels.map((label) => `\`${label}\``).join(" "), help]);
   return table(["metric", "labels", "what"], rows);
 }
 
@@ -105,4 +103,4 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
   return [line(header), `|${header.map(() => "---").join("|")}|`, ...rows.map(line)].join("\n");
 }
 
-if (process.argv[1] === import.meta.filename) for (const section of await sections()) write(section);
+if (process.argv[1] === import.meta.filename) for (const section of sections()) write(section);

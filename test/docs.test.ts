@@ -16,10 +16,8 @@ const PAGES = [
   "src/http/README.md",
 ];
 
-const SECTIONS = await sections();
-
 describe("the documents", () => {
-  it.each(SECTIONS)("print $mark as it is ($file): `npm run docs` writes it", (section) => {
+  it.each(sections())("print $mark as it is ($file): `npm run docs` writes it", (section) => {
     expect(written(section)).toBe(section.text);
   });
 

@@ -183,9 +183,9 @@ export class Metrics implements RequestWatch {
   }
 
   /** Each of the vault's own, for the documents. */
-  async described(): Promise<readonly MetricRow[]> {
+  described(): readonly MetricRow[] {
     // The library's types leave out what its objects hold.
-    const all = (await this.#registry.getMetricsAsArray()) as unknown as (MetricRow & { labelNames?: string[] })[];
+    const all = this.#registry.getMetricsAsArray() as unknown as (MetricRow & { labelNames?: string[] })[];
     return all
       .filter(({ name }) => name.startsWith(PREFIX))
       .map(({ name, help, labelNames = [] }) => ({ name, help, labels: [...labelNames] }));
