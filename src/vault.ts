@@ -248,6 +248,7 @@ export async function createVault(
       port: config.port,
       socketPath,
       insecurePlainHttp: config.insecurePlainHttp,
+      log,
     });
     opened.push(() => servers.drain(config.drainSeconds * SECOND).then(() => undefined));
     // Last: a start that fails before this leaves nobody with a credential that was never shown.

@@ -144,6 +144,11 @@ export const ERRORS = {
     cause: "The headers together are larger than what is taken.",
     remedy: "Headers hold at most 16 KiB together.",
   },
+  tls_required: {
+    title: "This port speaks TLS, and the request came in plain HTTP",
+    cause: "The address says http:// where the vault has a certificate.",
+    remedy: "Use https:// in the address. What was sent could be read on the way.",
+  },
   timeout: {
     title: "The request took too long to arrive",
     cause: "Headers or body came too slowly.",

@@ -66,6 +66,7 @@ export const EXIT_CODES: Readonly<Record<CliCode, number>> = {
   payload_too_large: 7,
   uri_too_long: 7,
   headers_too_large: 7,
+  tls_required: 7,
 
   unreachable: EXIT_UNAVAILABLE,
   timeout: EXIT_UNAVAILABLE,

@@ -50,17 +50,22 @@ export async function createKeyFile(path: string, text: string): Promise<void> {
  *
  * Throws `key_file_missing`; `key_file_unsafe` for a symbolic link, anything but a regular file, a file of another user
  * than us or root, a permission bit for group or others, a folder that others can write; `key_file_invalid` for more
- * than 4 KiB. Each message names the path and the command that helps.
+ * than `mostBytes`. Each message names the path and the command that helps.
  */
-export async function readKeyFile(path: string): Promise<string> {
+export async function readKeyFile(path: string, mostBytes = MOST_BYTES): Promise<string> {
   const file = await openKeyFile(path);
   try {
     checkFile(path, await file.stat());
     await checkFolder(path, dirname(path));
-    return await readBounded(path, file);
+    return await readBounded(path, file, mostBytes);
   } finally {
     await file.close();
   }
+}
+
+/** That nobody else may put another file in this one's place. Throws `key_file_unsafe`. */
+export async function checkFolderOf(path: string): Promise<void> {
+  await checkFolder(path, dirname(path));
 }
 
 async function openKeyFile(path: string): Promise<FileHandle> {
@@ -143,14 +148,14 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function readBounded(path: string, file: FileHandle): Promise<string> {
-  const bytes = Buffer.alloc(MOST_BYTES + 1);
+async function readBounded(path: string, file: FileHandle, mostBytes: number): Promise<string> {
+  const bytes = Buffer.alloc(mostBytes + 1);
   let length = 0;
   try {
     for (;;) {
       const { bytesRead } = await file.read(bytes, length, bytes.length - length, null);
       length += bytesRead;
-      if (length > MOST_BYTES) throw new VaultError("key_file_invalid", `${path} is too large for a key file`);
+      if (length > mostBytes) throw new VaultError("key_file_invalid", `${path} is too large for a key file`);
       if (bytesRead === 0) return bytes.toString("latin1", 0, length);
     }
   } finally {

@@ -99,14 +99,15 @@ export class Connections {
     return "wait";
   }
 
-  /** Each answer is the last of its connection from now on. Lets go of connections that have said nothing yet. */
+  /** Each answer is the last of its connection from now on. */
   drain(): void {
     this.#draining = true;
-    for (const [socket, { turn }] of this.#lines) {
-      if (turn !== null) turn.response.shouldKeepAlive = false;
-      // Node counts a connection that has not said anything yet as busy.
-      else if (socket.bytesRead === 0) socket.destroy();
-    }
+    for (const { turn } of this.#lines.values()) if (turn !== null) turn.response.shouldKeepAlive = false;
+  }
+
+  /** Lets go of connections that have said nothing yet: node counts them as busy. */
+  endSilent(): void {
+    for (const socket of this.#idle) if (socket.bytesRead === 0) socket.destroy();
   }
 
   /** Whether nobody waits for an answer. */

@@ -23,4 +23,7 @@ export type { ReplyOptions } from "./reply.ts";
 export { routes } from "./routes/index.ts";
 export type { Rooms } from "./routes/rooms.ts";
 export { listen } from "./server.ts";
+export type { Drain } from "./door.ts";
 export type { HttpServers, ListenOptions } from "./server.ts";
+export { Tls } from "./tls.ts";
+export type { ClientAuth, TlsFiles } from "./tls.ts";

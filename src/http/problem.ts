@@ -30,6 +30,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   payload_too_large: 413,
   uri_too_long: 414,
   headers_too_large: 431,
+  tls_required: 400,
   timeout: 408,
   rate_limited: 429,
   overloaded: 503,

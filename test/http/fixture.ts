@@ -63,6 +63,7 @@ export async function start(overrides: Overrides = {}): Promise<Fixture> {
   const handlers = Object.fromEntries(ids.map((id) => [id, obedient(id)])) as unknown as Handlers;
   let requests = 0;
 
+  const log = { info: write("info"), warn: write("warn"), error: write("error") };
   const app = createApp({
     wire: await loadWire(),
     handlers: { ...handlers, ...overrides.handlers },
@@ -84,13 +85,13 @@ export async function start(overrides: Overrides = {}): Promise<Fixture> {
       counted.push({ operation: call.operation, reason, address: call.address });
       call.markCounted();
     },
-    log: { info: write("info"), warn: write("warn"), error: write("error") },
+    log,
     newRequestId: () => `request-${String(++requests).padStart(6, "0")}`,
     trustedProxies: null,
     clock: { now: () => new Date(1_700_000_000_000) },
     ...overrides.doors,
   });
-  const servers = await listen({ app, host: "127.0.0.1", port: 0, ...overrides.listen });
+  const servers = await listen({ app, host: "127.0.0.1", port: 0, log, ...overrides.listen });
 
   const raw: Fixture["raw"] = (bytes, socketPath) =>
     new Promise((resolve, reject) => {

@@ -69,24 +69,52 @@ function get(
 }
 
 describe("Draining", () => {
-  test("lets requests in flight finish, refuses new connections, and closes idle ones at once", async () => {
+  test("lets requests in flight finish, refuses new connections, and closes idle ones when nothing came on them", async () => {
     const { handlers, started, release } = held();
     const vault = await open({ handlers });
-    const agent = new Agent({ keepAlive: true });
-    expect((await get(vault, "/v1/whoami", agent)).headers.connection).toBe("keep-alive");
+    const idle = connect(vault.servers.port, vault.servers.host);
+    idle.write(`GET /v1/whoami HTTP/1.1\r\nHost: vault\r\nAuthorization: Bearer ${GOOD}\r\n\r\n`);
+    await new Promise((resolve) => idle.once("data", resolve));
     const silent = connect(vault.servers.port, vault.servers.host);
     await new Promise((resolve) => silent.once("connect", resolve));
-    const silentClosed = new Promise((resolve) => silent.once("close", resolve));
+    const closed = [idle, silent].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
 
     const slow = get(vault, "/v1/users", new Agent({ keepAlive: true }));
     await started;
-    const drained = vault.servers.drain(5_000);
-    await silentClosed;
+    const drained = vault.servers.drain(8_000, { lingerMs: 200 });
+    await Promise.all(closed);
     expect(await codeOf(get(vault, "/v1/whoami", new Agent()))).toContain("ECONNREFUSED");
     release();
     expect(await slow).toMatchObject({ status: 200, headers: { connection: "close" } });
     expect(await drained).toBe(true);
-    agent.destroy();
+  });
+
+  test("answers one request more on a connection that was idle, or had not asked yet", async () => {
+    const vault = await open();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    expect((await get(vault, "/v1/whoami", agent)).headers.connection).toBe("keep-alive");
+    const silent = connect(vault.servers.port, vault.servers.host);
+    await new Promise((resolve) => silent.once("connect", resolve));
+    const drained = vault.servers.drain(8_000, { lingerMs: 4_000 });
+    await expect.poll(() => codeOf(get(vault, "/v1/whoami", new Agent()))).toContain("ECONNREFUSED");
+    expect(await get(vault, "/v1/whoami", agent)).toMatchObject({ status: 200, headers: { connection: "close" } });
+    const said = new Promise<string>((resolve) => silent.once("data", (bytes) => resolve(String(bytes))));
+    silent.write(`GET /v1/whoami HTTP/1.1\r\nHost: vault\r\nAuthorization: Bearer ${GOOD}\r\n\r\n`);
+    expect(await said).toMatch(/^HTTP\/1\.1 200/);
+    expect(await drained).toBe(true);
+  });
+
+  test("goes on taking connections while balancers turn away", async () => {
+    const vault = await open();
+    const drained = vault.servers.drain(8_000, { delayMs: 1_500, lingerMs: 100 });
+    for (let n = 0; n < 3; n += 1) {
+      expect(await get(vault, "/v1/whoami", new Agent({ keepAlive: true }))).toMatchObject({
+        status: 200,
+        headers: { connection: "close" },
+      });
+    }
+    expect(await drained).toBe(true);
+    expect(await codeOf(get(vault, "/v1/whoami", new Agent()))).toContain("ECONNREFUSED");
   });
 
   test("closes what is not answered when its time is over, and says so", async () => {

@@ -1,0 +1,286 @@
+import { DAY, VaultError, isVaultError } from "#base";
+import type { Clock } from "#base";
+import { readAuthorities, readCertificate } from "#crypto";
+import type { Certificate } from "#crypto";
+import { watch } from "node:fs";
+import type { FSWatcher } from "node:fs";
+import { stat } from "node:fs/promises";
+import type { SecureContextOptions, TlsOptions } from "node:tls";
+import { dirname } from "node:path";
+import type { Logger } from "./log.ts";
+
+/** Whether clients show a certificate of the authority: never asked; checked where one is shown; or no connection without. */
+export type ClientAuth = "none" | "optional" | "required";
+
+export interface TlsFiles {
+  /** The chain in PEM, the server's own certificate first. */
+  readonly certificate: string;
+  /** Its private key in PEM, not encrypted, mode 0600. */
+  readonly key: string;
+  /** Certificates of the authorities that client certificates come from. */
+  readonly clientAuthority: string | null;
+  readonly clientAuth: ClientAuth;
+}
+
+/**
+ * TLS 1.2 and 1.3 with the cipher suites that Mozilla's "intermediate" configuration (version 5.7) names, without those of
+ * finite-field Diffie-Hellman: all of them have forward secrecy and authenticated encryption. The client chooses among
+ * them, as that configuration says, because it knows whether its processor has AES.
+ */
+const CIPHERS = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+].join(":");
+
+const WARN_BEFORE_DAYS = 14;
+
+/** How often the files are looked at, and how long a pair that does not fit may be one that is still being written; in ms. */
+export interface Paces {
+  readonly poll: number;
+  readonly settle: number;
+}
+
+const PACES: Paces = { poll: 10_000, settle: 2_000 };
+
+interface Loaded {
+  readonly certificate: Certificate;
+  readonly authorities: string | null;
+}
+
+/**
+ * The server's certificate, as it lies on the disk now. When its files change they are read again, and new connections get
+ * the new one; those that are open keep the old. A pair that does not fit, cannot be read, or is out of its time where
+ * the old one is not, is refused: the old one goes on.
+ */
+export class Tls {
+  readonly #files: TlsFiles;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #paces: Paces;
+  readonly #listeners: ((context: SecureContextOptions) => void)[] = [];
+  readonly #watchers: FSWatcher[] = [];
+  readonly #poll: NodeJS.Timeout;
+  #loaded: Loaded;
+  #seen: string;
+  #warnedAt = 0;
+  #soon: NodeJS.Timeout | null = null;
+  /** Reloads come one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    files: TlsFiles,
+    loaded: Loaded,
+    seen: string,
+    around: { log: Logger; clock: Clock; paces: Paces },
+  ) {
+    this.#files = files;
+    this.#loaded = loaded;
+    this.#seen = seen;
+    this.#log = around.log;
+    this.#clock = around.clock;
+    this.#paces = around.paces;
+    this.#poll = setInterval(() => void this.#look(), this.#paces.poll).unref();
+    for (const folder of new Set(pathsOf(files).map((path) => dirname(path)))) this.#watch(folder);
+    this.#warn();
+  }
+
+  /**
+   * @throws {VaultError} `config_invalid`, `key_file_unsafe`. Not for a certificate that is out of its time: clients refuse
+   * it by themselves, and a vault that did not start could not be reached at its machine either. The log says it.
+   */
+  static async load(files: TlsFiles, around: { log: Logger; clock: Clock; paces?: Paces }): Promise<Tls> {
+    if (files.clientAuth !== "none" && files.clientAuthority === null) {
+      const message = "client certificates are asked for, and no authority says which are good";
+      throw new VaultError("config_invalid", undefined, {
+        detail: { faults: [{ field: "tlsClientAuthority", message }] },
+      });
+    }
+    const seen = await signature(files);
+    return new Tls(files, await read(files), seen, { ...around, paces: around.paces ?? PACES });
+  }
+
+  /** For `https.createServer`. */
+  get options(): TlsOptions {
+    const { clientAuth } = this.#files;
+    return {
+      ...contextOf(this.#loaded),
+      ALPNProtocols: ["http/1.1"],
+      requestCert: clientAuth !== "none",
+      // An optional certificate that is shown and not good is refused by the door: here it would have to be there.
+      rejectUnauthorized: clientAuth === "required",
+    };
+  }
+
+  get asksClients(): boolean {
+    return this.#files.clientAuth !== "none";
+  }
+
+  onChange(listener: (context: SecureContextOptions) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Reads the files now. False when what they hold is refused; the log says why. */
+  reload(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      try {
+        this.#seen = await signature(this.#files);
+        await this.#take();
+        return true;
+      } catch (error) {
+        this.#refused(error);
+        return false;
+      }
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#poll);
+    if (this.#soon !== null) clearTimeout(this.#soon);
+    for (const watcher of this.#watchers) watcher.close();
+  }
+
+  /** The poll finds every change; this only finds it sooner, where the system can tell. */
+  #watch(folder: string): void {
+    try {
+      const watcher = watch(folder, { persistent: false }, () => {
+        this.#soon ??= setTimeout(() => {
+          this.#soon = null;
+          void this.#look();
+        }, this.#paces.settle / 10).unref();
+      });
+      watcher.on("error", () => {
+        watcher.close();
+      });
+      this.#watchers.push(watcher);
+    } catch {
+      // No watch on this file system, or too many of them: the poll remains.
+    }
+  }
+
+  async #look(): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#warn();
+      const seen = await signature(this.#files);
+      if (seen === this.#seen) return;
+      try {
+        await this.#take();
+      } catch {
+        // Renewal writes two files, one after the other: between them they do not fit.
+        await new Promise((resolve) => setTimeout(resolve, this.#paces.settle).unref());
+        await this.#take().catch((error: unknown) => {
+          this.#refused(error);
+        });
+      }
+      this.#seen = seen;
+    });
+  }
+
+  async #take(): Promise<void> {
+    const loaded = await read(this.#files);
+    const now = this.#clock.now();
+    if (!isInTime(loaded.certificate, now) && isInTime(this.#loaded.certificate, now)) {
+      throw fault("tlsCertificate", "the new certificate is out of its time, and the one in use is not");
+    }
+    if (isSame(loaded, this.#loaded)) {
+      this.#log.info(this.#fields(), "TLS certificate unchanged");
+      return;
+    }
+    this.#loaded = loaded;
+    for (const listener of this.#listeners) listener(contextOf(loaded));
+    this.#log.info(this.#fields(), "TLS certificate reloaded");
+    this.#warnedAt = 0;
+    this.#warn();
+  }
+
+  #refused(error: unknown): void {
+    const code = isVaultError(error) ? error.code : "internal";
+    const faults = isVaultError(error) ? (error.detail.faults ?? [{ field: "tlsKey", message: error.message }]) : [];
+    this.#log.error(
+      { event: "tls_reload_refused", code, faults, inUse: this.#fields() },
+      "TLS certificate not reloaded: the one in use goes on",
+    );
+  }
+
+  /** Once a day while the certificate is out of its time, or soon will be. */
+  #warn(): void {
+    const now = this.#clock.now();
+    const { validFrom, validTo } = this.#loaded.certificate;
+    const isNear = validTo.getTime() - now.getTime() < WARN_BEFORE_DAYS * DAY;
+    if ((isInTime(this.#loaded.certificate, now) && !isNear) || now.getTime() - this.#warnedAt < DAY) return;
+    this.#warnedAt = now.getTime();
+    if (now < validFrom) this.#log.error(this.#fields(), "TLS certificate is not valid yet: clients refuse it");
+    else if (now > validTo) this.#log.error(this.#fields(), "TLS certificate has expired: clients refuse it");
+    else this.#log.warn(this.#fields(), "TLS certificate expires soon");
+  }
+
+  #fields(): object {
+    const { fingerprint, validFrom, validTo } = this.#loaded.certificate;
+    return { fingerprint, validFrom: validFrom.toISOString(), validTo: validTo.toISOString() };
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+}
+
+async function read(files: TlsFiles): Promise<Loaded> {
+  return {
+    certificate: await readCertificate(files.certificate, files.key),
+    authorities: files.clientAuthority === null ? null : await readAuthorities(files.clientAuthority),
+  };
+}
+
+function contextOf({ certificate, authorities }: Loaded): SecureContextOptions {
+  return {
+    cert: certificate.chain,
+    key: certificate.key.reveal(),
+    ...(authorities === null ? {} : { ca: authorities }),
+    // Said here and not left to the runtime, whose least version a variable of the environment can lower.
+    minVersion: "TLSv1.2",
+    maxVersion: "TLSv1.3",
+    ciphers: CIPHERS,
+    honorCipherOrder: false,
+  };
+}
+
+function isSame(one: Loaded, other: Loaded): boolean {
+  return (
+    one.certificate.chain === other.certificate.chain &&
+    one.certificate.key.reveal() === other.certificate.key.reveal() &&
+    one.authorities === other.authorities
+  );
+}
+
+function isInTime({ validFrom, validTo }: Certificate, now: Date): boolean {
+  return validFrom <= now && now <= validTo;
+}
+
+function pathsOf(files: TlsFiles): string[] {
+  return [files.certificate, files.key, ...(files.clientAuthority === null ? [] : [files.clientAuthority])];
+}
+
+/** Another one when a file was written, replaced, or is gone. */
+async function signature(files: TlsFiles): Promise<string> {
+  const parts = await Promise.all(
+    pathsOf(files).map((path) =>
+      stat(path, { bigint: true }).then(
+        ({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join("."),
+        () => "none",
+      ),
+    ),
+  );
+  return parts.join(" ");
+}
+
+function fault(field: string, message: string): VaultError {
+  return new VaultError("config_invalid", undefined, { detail: { faults: [{ field, message }] } });
+}
