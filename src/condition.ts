@@ -19,6 +19,8 @@ export interface ConditionParts {
   readonly checkpoints: Checkpoints;
   readonly log: Logger;
   readonly sealed: () => boolean;
+  /** What is wrong with the certificate's time, in a sentence. */
+  readonly certificate: () => string | null;
   readonly dataFolder: string;
   readonly checkpointFile: string;
 }
@@ -31,6 +33,7 @@ export class Condition {
   readonly #parts: ConditionParts;
   readonly #said = new Map<string, string | null>();
   #timer: NodeJS.Timeout | null = null;
+  #draining = false;
 
   constructor(parts: ConditionParts) {
     this.#parts = parts;
@@ -45,6 +48,11 @@ export class Condition {
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 
+  /** From now on it is not ready, so that balancers turn away. */
+  drain(): void {
+    this.#draining = true;
+  }
+
   /** What each part says of itself. Checkpoints that cannot be written do not make a vault unready: events are durable. */
   async ready(): Promise<Readiness> {
     const { writable, reason } = await this.#parts.store.health();
@@ -55,14 +63,16 @@ export class Condition {
       store,
       audit: store,
       checkpoints: this.#parts.checkpoints.fault === null ? "ok" : `late: ${this.#parts.checkpoints.fault.reason}`,
+      ...(this.#draining ? { door: "draining" } : {}),
     };
-    return { ready: writable && !sealed, checks };
+    return { ready: writable && !sealed && !this.#draining, checks };
   }
 
   async status(org: Id<"org">): Promise<Pick<Status, "ready" | "sealed" | "audit" | "warnings">> {
     const { facts, checkpoints, dataFolder, checkpointFile } = this.#parts;
     const last = await checkpoints.newest(org);
     const { ready } = await this.ready();
+    const certificate = this.#parts.certificate();
     const sameFolder = checkpointFile.startsWith(`${dataFolder}${sep}`);
     return {
       ready,
@@ -75,6 +85,7 @@ export class Condition {
       },
       warnings: [
         ...Object.values(await this.#wrong()).filter((one) => one !== null),
+        ...(certificate === null ? [] : [certificate]),
         ...(sameFolder
           ? [
               "Checkpoints lie beside the database: whoever can roll one back can roll back both. Set SALLYPORT_CHECKPOINTS to another disk.",

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isatty } from "node:tty";
 import { runCli } from "#cli";
 import type { Settings } from "#settings";
 
@@ -9,17 +10,31 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
   version: string;
 };
 
-/** Runs the vault until SIGTERM or SIGINT, drains, and returns 0. A second signal ends it at once. */
+/**
+ * Runs the vault until SIGTERM or SIGINT, drains, and returns 0. A second signal ends it at once. SIGHUP reads the
+ * certificate's files again; where it says that the terminal is gone, it ends the vault like SIGTERM.
+ */
 async function up({ config }: Settings): Promise<number> {
   // Whatever the server makes is its user's alone. Not for other commands: a child of `run` keeps the umask it was given.
   process.umask(0o077);
-  const [{ pino }, { createVault }] = await Promise.all([import("pino"), import("./vault.ts")]);
+  const [{ pino }, { createVault }, { Supervisor, inheritedSockets }] = await Promise.all([
+    import("pino"),
+    import("./vault.ts"),
+    import("#supervisor"),
+  ]);
   const log = pino(
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),
   );
   // From now on, so that who reads that it listens can end it: an early signal ends it after its start.
+  const inTerminal = isatty(0);
+  let reload = async (): Promise<void> => {};
   const signalled = new Promise<string>((resolve) => {
+    // It is also what is sent when the terminal is closed, and then nobody is left who could end it.
+    process.on("SIGHUP", () => {
+      if (inTerminal && !isatty(0)) resolve("SIGHUP");
+      else void reload();
+    });
     for (const name of ["SIGTERM", "SIGINT"] as const) {
       process.once(name, () => {
         resolve(name);
@@ -27,13 +42,31 @@ async function up({ config }: Settings): Promise<number> {
       });
     }
   });
-  const vault = await createVault(config, version, log);
+  const supervisor = Supervisor.find(process.env, process.pid, log);
+  const sockets = inheritedSockets(process.env, process.pid);
+  const vault = await createVault(config, version, log, sockets.length === 0 ? {} : { sockets });
   if (vault.founded !== null) await tellOwner(config.keysFolder, vault.founded);
-  process.stdout.write(`Sallyport ${version} listens on ${vault.url}\n`);
+  process.stdout.write(`Sallyport ${version} listens on ${vault.urls.join(" and ")}\n`);
+  const serving = `Serving ${vault.urls.join(" and ")}`;
+  reload = async () => {
+    await supervisor.tell("RELOADING=1");
+    const done = await vault.reloadCertificate();
+    if (done === null)
+      log.info({ signal: "SIGHUP" }, "nothing to reload: there is no TLS, and settings need a restart");
+    await supervisor.tell(
+      "READY=1",
+      done === false ? `${serving}; the new certificate was refused, see the log` : serving,
+    );
+  };
+  await supervisor.tell("READY=1", serving);
+  supervisor.watch(() => vault.healthy());
   if (process.versions.node.startsWith("20.")) log.warn({}, "Node 20 is past its end of life: Node 24 is recommended");
   const signal = await signalled;
   log.info({ signal }, "draining");
+  const told = supervisor.tell("STOPPING=1", "Answering what is in flight");
   await vault.close();
+  supervisor.close();
+  await told;
   return 0;
 }
 

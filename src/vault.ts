@@ -38,7 +38,7 @@ import type { FoundedOrg } from "#identity";
 import { Secrets, Values, Versions } from "#secrets";
 import { Deployments, Manifests, Workloads } from "#workloads";
 import { Exchange, Injections, Leases, Mint } from "#injection";
-import { Metrics, createApp, listen, openHandlers, routes } from "#http";
+import { Metrics, Tls, createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Rooms, VaultSample } from "#http";
 import type { Config } from "#settings";
 import { Condition } from "./condition.ts";
@@ -48,13 +48,21 @@ export interface Overrides {
   readonly clock?: Clock;
   readonly passwords?: PasswordHasherOptions;
   readonly checkAnswers?: boolean;
+  /** Descriptors of sockets that listen already, in place of the address of the settings. */
+  readonly sockets?: readonly number[];
 }
 
 export interface Vault {
   readonly url: string;
+  /** Where it listens, all of them. */
+  readonly urls: readonly string[];
   readonly socketPath: string | null;
   /** The first org with its owner's set-up credential, when this was the first start. */
   readonly founded: FoundedOrg | null;
+  /** Whether the store can be written and read, and the vault is unsealed. */
+  healthy(): Promise<boolean>;
+  /** Reads the certificate's files again: false when they were refused; `null` where there is no TLS. */
+  reloadCertificate(): Promise<boolean | null>;
   /** Answers what is in flight, makes everything durable, and lets go of all files and keys. */
   close(): Promise<void>;
 }
@@ -104,13 +112,16 @@ export async function createVault(
   };
   /** What was opened, to be let go of in reverse. */
   const opened: (() => void | Promise<void>)[] = [];
+  // Before anything is made: a wrong certificate at a first start leaves nothing behind.
+  const tls = config.tls === null ? null : await Tls.load(config.tls, { log, clock });
+  opened.push(() => tls?.close());
   const metrics = new Metrics({ version, store: "sqlite" }, () => late.sample());
   const watch: CommitWatch = (measure) => {
     metrics.committed(measure);
   };
-  const engine = await openSqlite({ folder: config.dataFolder, scribe, clock, watch });
-  opened.push(() => engine.close());
   try {
+    const engine = await openSqlite({ folder: config.dataFolder, scribe, clock, watch });
+    opened.push(() => engine.close());
     const { store, facts } = openStore(
       engine,
       rowIntegrity(() => keyring),
@@ -131,7 +142,7 @@ export async function createVault(
       );
     }
     const keyring = new Keyring(root, keySource(facts), ids);
-    opened.unshift(() => {
+    opened.splice(1, 0, () => {
       keyring.close();
     });
     if (instanceKey === null) await foundInstance();
@@ -152,6 +163,7 @@ export async function createVault(
       facts,
       checkpoints,
       log,
+      certificate: () => tls?.warning ?? null,
       sealed: () => keyring.sealed,
       dataFolder: config.dataFolder,
       checkpointFile: config.checkpointFile,
@@ -186,14 +198,15 @@ export async function createVault(
         clockBehindMs,
         checkpointsAt: checkpoints.signedAt,
         checkpointedEvents: checkpoints.signedEvents,
-        certificateExpiresAt: null,
+        certificateExpiresAt: tls?.validTo ?? null,
         ...(await ages()),
       };
     };
 
     // The rooms.
-    const loopbackOnly = isLoopback(config.host);
-    const authenticator = new Authenticator({ facts, tally, clock: store, reach: { loopbackOnly } });
+    // Where sockets were given, their addresses are known when the doors are open: until then it is not this machine only.
+    const reach = { loopbackOnly: overrides.sockets === undefined && isLoopback(config.host) };
+    const authenticator = new Authenticator({ facts, tally, clock: store, reach });
     const hasher = new PasswordHasher(overrides.passwords);
     const values = new Values(keyring);
     const orgs = new Orgs(guard, store, facts, keyring, ids);
@@ -248,9 +261,15 @@ export async function createVault(
       port: config.port,
       socketPath,
       insecurePlainHttp: config.insecurePlainHttp,
+      tls,
+      ...(overrides.sockets === undefined ? {} : { sockets: overrides.sockets }),
       log,
     });
-    opened.push(() => servers.drain(config.drainSeconds * SECOND).then(() => undefined));
+    reach.loopbackOnly = servers.loopbackOnly;
+    opened.push(async () => {
+      condition.drain();
+      await servers.drain(config.drainSeconds * SECOND, { delayMs: config.drainDelaySeconds * SECOND });
+    });
     // Last: a start that fails before this leaves nobody with a credential that was never shown.
     const founded = await orgs.first(config.org, config.owner);
 
@@ -274,6 +293,9 @@ export async function createVault(
 
     return {
       url: servers.url,
+      urls: servers.urls,
+      healthy: async () => (await store.health()).writable && !keyring.sealed,
+      reloadCertificate: async () => (tls === null ? null : tls.reload()),
       socketPath: servers.socketPath,
       founded,
       close: () => closeAll(opened),

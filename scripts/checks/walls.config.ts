@@ -8,7 +8,7 @@ import type { IForbiddenRuleType } from "dependency-cruiser";
 /** Bottom up. */
 export const FLOORS: readonly (readonly string[])[] = [
   ["base"],
-  ["settings", "contract", "crypto", "storage"],
+  ["settings", "contract", "crypto", "storage", "supervisor"],
   ["audit"],
   ["access"],
   ["identity", "secrets"],

@@ -14,11 +14,11 @@ export type ClientAuth = "none" | "optional" | "required";
 
 export interface TlsFiles {
   /** The chain in PEM, the server's own certificate first. */
-  readonly certificate: string;
+  readonly certificateFile: string;
   /** Its private key in PEM, not encrypted, mode 0600. */
-  readonly key: string;
+  readonly keyFile: string;
   /** Certificates of the authorities that client certificates come from. */
-  readonly clientAuthority: string | null;
+  readonly clientAuthorityFile: string | null;
   readonly clientAuth: ClientAuth;
 }
 
@@ -96,7 +96,7 @@ export class Tls {
    * it by themselves, and a vault that did not start could not be reached at its machine either. The log says it.
    */
   static async load(files: TlsFiles, around: { log: Logger; clock: Clock; paces?: Paces }): Promise<Tls> {
-    if (files.clientAuth !== "none" && files.clientAuthority === null) {
+    if (files.clientAuth !== "none" && files.clientAuthorityFile === null) {
       const message = "client certificates are asked for, and no authority says which are good";
       throw new VaultError("config_invalid", undefined, {
         detail: { faults: [{ field: "tlsClientAuthority", message }] },
@@ -116,6 +116,11 @@ export class Tls {
       // An optional certificate that is shown and not good is refused by the door: here it would have to be there.
       rejectUnauthorized: clientAuth === "required",
     };
+  }
+
+  /** When the one in use expires. */
+  get validTo(): Date {
+    return this.#loaded.certificate.validTo;
   }
 
   get asksClients(): boolean {
@@ -208,16 +213,24 @@ export class Tls {
     );
   }
 
-  /** Once a day while the certificate is out of its time, or soon will be. */
-  #warn(): void {
-    const now = this.#clock.now();
+  /** What is wrong with its time, or soon will be, in a sentence for an operator; `null` where all is well. */
+  get warning(): string | null {
     const { validFrom, validTo } = this.#loaded.certificate;
+    const now = this.#clock.now();
+    if (now < validFrom) return `TLS certificate is not valid before ${validFrom.toISOString()}: clients refuse it.`;
+    if (now > validTo) return `TLS certificate has expired on ${validTo.toISOString()}: clients refuse it.`;
     const isNear = validTo.getTime() - now.getTime() < WARN_BEFORE_DAYS * DAY;
-    if ((isInTime(this.#loaded.certificate, now) && !isNear) || now.getTime() - this.#warnedAt < DAY) return;
+    return isNear ? `TLS certificate expires on ${validTo.toISOString()}.` : null;
+  }
+
+  /** Once a day while there is something to warn of. */
+  #warn(): void {
+    const { warning } = this;
+    const now = this.#clock.now();
+    if (warning === null || now.getTime() - this.#warnedAt < DAY) return;
     this.#warnedAt = now.getTime();
-    if (now < validFrom) this.#log.error(this.#fields(), "TLS certificate is not valid yet: clients refuse it");
-    else if (now > validTo) this.#log.error(this.#fields(), "TLS certificate has expired: clients refuse it");
-    else this.#log.warn(this.#fields(), "TLS certificate expires soon");
+    if (isInTime(this.#loaded.certificate, now)) this.#log.warn(this.#fields(), warning);
+    else this.#log.error(this.#fields(), warning);
   }
 
   #fields(): object {
@@ -234,8 +247,8 @@ export class Tls {
 
 async function read(files: TlsFiles): Promise<Loaded> {
   return {
-    certificate: await readCertificate(files.certificate, files.key),
-    authorities: files.clientAuthority === null ? null : await readAuthorities(files.clientAuthority),
+    certificate: await readCertificate(files.certificateFile, files.keyFile),
+    authorities: files.clientAuthorityFile === null ? null : await readAuthorities(files.clientAuthorityFile),
   };
 }
 
@@ -265,7 +278,11 @@ function isInTime({ validFrom, validTo }: Certificate, now: Date): boolean {
 }
 
 function pathsOf(files: TlsFiles): string[] {
-  return [files.certificate, files.key, ...(files.clientAuthority === null ? [] : [files.clientAuthority])];
+  return [
+    files.certificateFile,
+    files.keyFile,
+    ...(files.clientAuthorityFile === null ? [] : [files.clientAuthorityFile]),
+  ];
 }
 
 /** Another one when a file was written, replaced, or is gone. */

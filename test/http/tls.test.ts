@@ -33,10 +33,10 @@ afterEach(async () => {
 
 const file = (name: string) => join(folder, name);
 
-async function lay(issued: Issued, name = "server"): Promise<{ certificate: string; key: string }> {
-  const paths = { certificate: file(`${name}.crt`), key: file(`${name}.key`) };
-  await writeFile(paths.certificate, issued.certificate);
-  await writeFile(paths.key, issued.key, { mode: 0o600 });
+async function lay(issued: Issued, name = "server"): Promise<{ certificateFile: string; keyFile: string }> {
+  const paths = { certificateFile: file(`${name}.crt`), keyFile: file(`${name}.key`) };
+  await writeFile(paths.certificateFile, issued.certificate);
+  await writeFile(paths.keyFile, issued.key, { mode: 0o600 });
   return paths;
 }
 
@@ -47,10 +47,11 @@ interface Laid extends Partial<TlsFiles> {
 }
 
 async function load({ wanted, clock = systemClock, lines = [], ...files }: Laid = {}): Promise<Tls> {
-  const laid = files.certificate === undefined ? await lay(authority.issue("vault", { hosts: HOSTS, ...wanted })) : {};
+  const laid =
+    files.certificateFile === undefined ? await lay(authority.issue("vault", { hosts: HOSTS, ...wanted })) : {};
   const write = (level: string) => (fields: object, message: string) => void lines.push({ ...fields, level, message });
   const tls = await Tls.load(
-    { certificate: "", key: "", clientAuthority: null, clientAuth: "none", ...laid, ...files },
+    { certificateFile: "", keyFile: "", clientAuthorityFile: null, clientAuth: "none", ...laid, ...files },
     {
       log: { info: write("info"), warn: write("warn"), error: write("error") },
       clock,
@@ -259,7 +260,7 @@ describe("Client certificates", () => {
   async function asking(clientAuth: "optional" | "required"): Promise<Fixture> {
     const clientAuthority = file("clients.crt");
     await writeFile(clientAuthority, authority.certificate);
-    return open(await load({ clientAuth, clientAuthority }));
+    return open(await load({ clientAuth, clientAuthorityFile: clientAuthority }));
   }
 
   test.each(["TLSv1.2", "TLSv1.3"] as const)(
@@ -295,21 +296,29 @@ describe("Client certificates", () => {
 describe("The files of a certificate are refused", () => {
   const issued = authority.issue("vault", { hosts: HOSTS });
   const other = authority.issue("vault", { hosts: HOSTS });
-  const cases: readonly (readonly [string, (paths: { certificate: string; key: string }) => unknown, RegExp])[] = [
-    ["a certificate that is not there", ({ certificate }) => unlink(certificate), /tlsCertificate.*is not there/],
-    ["a key that is not there", ({ key }) => unlink(key), /tlsKey.*is not there/],
-    ["no PEM", ({ certificate }) => writeFile(certificate, "hello"), /tlsCertificate.*no certificate/],
+  const cases: readonly (readonly [
+    string,
+    (paths: { certificateFile: string; keyFile: string }) => unknown,
+    RegExp,
+  ])[] = [
+    [
+      "a certificate that is not there",
+      ({ certificateFile: certificate }) => unlink(certificate),
+      /tlsCertificate.*is not there/,
+    ],
+    ["a key that is not there", ({ keyFile: key }) => unlink(key), /tlsKey.*is not there/],
+    ["no PEM", ({ certificateFile: certificate }) => writeFile(certificate, "hello"), /tlsCertificate.*no certificate/],
     [
       "a damaged certificate",
-      ({ certificate }) => writeFile(certificate, issued.certificate.replace(/\n[^\n]{64}\n/, "\n")),
+      ({ certificateFile: certificate }) => writeFile(certificate, issued.certificate.replace(/\n[^\n]{64}\n/, "\n")),
       /tlsCertificate.*damaged/,
     ],
-    ["no key", ({ key }) => writeFile(key, "hello"), /tlsKey.*no private key/],
-    ["a key of another", ({ key }) => writeFile(key, other.key), /tlsKey.*not the key of/],
-    ["an encrypted key", ({ key }) => writeFile(key, encrypted(issued)), /tlsKey.*encrypted/],
-    ["a key that others can read", ({ key }) => chmod(key, 0o644), /key_file_unsafe/],
+    ["no key", ({ keyFile: key }) => writeFile(key, "hello"), /tlsKey.*no private key/],
+    ["a key of another", ({ keyFile: key }) => writeFile(key, other.key), /tlsKey.*not the key of/],
+    ["an encrypted key", ({ keyFile: key }) => writeFile(key, encrypted(issued)), /tlsKey.*encrypted/],
+    ["a key that others can read", ({ keyFile: key }) => chmod(key, 0o644), /key_file_unsafe/],
     ["a folder that others can write", () => chmod(folder, 0o777), /key_file_unsafe/],
-    ["a key that is too large", ({ key }) => writeFile(key, "x".repeat(20_000)), /tlsKey.*too large/],
+    ["a key that is too large", ({ keyFile: key }) => writeFile(key, "x".repeat(20_000)), /tlsKey.*too large/],
   ];
   test.each(cases)("with %s", async (_what, spoil, code) => {
     const paths = await lay(issued);
@@ -319,24 +328,24 @@ describe("The files of a certificate are refused", () => {
 
   test("and nothing else: links, as renewal lays them, are followed", async () => {
     const paths = await lay(issued, "real");
-    await symlink(paths.certificate, file("link.crt"));
-    await symlink(paths.key, file("link.key"));
-    const vault = await open(await load({ certificate: file("link.crt"), key: file("link.key") }));
+    await symlink(paths.certificateFile, file("link.crt"));
+    await symlink(paths.keyFile, file("link.key"));
+    const vault = await open(await load({ certificateFile: file("link.crt"), keyFile: file("link.key") }));
     expect((await ask(vault)).status).toBe(200);
   });
 
   test("and none for its time: it starts, and the log says so", async () => {
     const cases = [
       [{ to: new Date(Date.now() - DAY) }, "error", "has expired"],
-      [{ from: new Date(Date.now() + DAY) }, "error", "not valid yet"],
-      [{ to: new Date(Date.now() + 3 * DAY) }, "warn", "expires soon"],
+      [{ from: new Date(Date.now() + DAY) }, "error", "not valid before"],
+      [{ to: new Date(Date.now() + 3 * DAY) }, "warn", "expires on"],
     ] as const;
     for (const [wanted, level, words] of cases) {
       const lines: { level: string; message: string }[] = [];
       const vault = await open(await load({ wanted, lines }));
       expect(lines).toMatchObject([{ level, message: expect.stringContaining(words) }]);
       expect(await codeOf(ask(vault))).toBe(
-        words === "expires soon" ? "null" : words === "has expired" ? "CERT_HAS_EXPIRED" : "CERT_NOT_YET_VALID",
+        words === "expires on" ? "null" : words === "has expired" ? "CERT_HAS_EXPIRED" : "CERT_NOT_YET_VALID",
       );
     }
   });
