@@ -7,6 +7,8 @@
  */
 export { CATALOG } from "./catalog.ts";
 export type { Auth, Effect, Operation, OperationId } from "./catalog.ts";
+export { EXCHANGE_FORMATS, FORMAT_NAMES } from "./format.ts";
+export type { ExchangeFormat } from "./format.ts";
 export type { Body, ClientRequest, Params, Query, RequestHeaders, Response } from "./types.ts";
 export type { HeaderName, Wire } from "./wire/shape.ts";
 

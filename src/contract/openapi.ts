@@ -1,9 +1,16 @@
 import { ERRORS } from "#base";
 import { z } from "zod";
 import { createDocument } from "zod-openapi";
-import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponsesObject } from "zod-openapi";
+import type {
+  ZodOpenApiMediaTypeObject,
+  ZodOpenApiOperationObject,
+  ZodOpenApiPathsObject,
+  ZodOpenApiResponseObject,
+  ZodOpenApiResponsesObject,
+} from "zod-openapi";
 import { CATALOG } from "./catalog.ts";
 import type { Auth, Operation, OperationId } from "./catalog.ts";
+import { EXCHANGE_FORMATS } from "./format.ts";
 import { WIRE } from "./wire.ts";
 import type { HeaderName, Wire } from "./wire/shape.ts";
 
@@ -101,8 +108,25 @@ const MORE_RESPONSES: Readonly<Partial<Record<OperationId, ZodOpenApiResponsesOb
     "503": { description: "Not ready", content: { "application/json": { schema: WIRE["health.ready"].response } } },
   },
 };
-/** Formats beside JSON, whose answers are plain text. */
-const TEXT_FORMATS: ReadonlySet<OperationId> = new Set(["token.exchange"] as const);
+/** Formats beside JSON: what they hold is text, but for the shell's, which may hold bytes that are none. */
+const MORE_CONTENT: Readonly<Partial<Record<OperationId, Record<string, ZodOpenApiMediaTypeObject>>>> = {
+  "token.exchange": Object.fromEntries(
+    [...new Set(Object.values(EXCHANGE_FORMATS).map((type) => type.split(";")[0] ?? ""))]
+      .filter((type) => type !== "application/json")
+      .map((type) => [
+        type,
+        { schema: { type: "string" as const, ...(type.startsWith("text/") ? {} : { format: "binary" }) } },
+      ]),
+  ),
+};
+const MORE_HEADERS: Readonly<Partial<Record<OperationId, ZodOpenApiResponseObject["headers"]>>> = {
+  "token.exchange": {
+    "Sallyport-Lease": {
+      description: "The lease's token, where the format is not JSON.",
+      schema: { type: "string" },
+    },
+  },
+};
 
 function describe(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiOperationObject {
   const scheme = SECURITY[entry.auth];
@@ -127,13 +151,12 @@ function describe(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiOper
 function success(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiResponsesObject {
   if (id === "metrics.get")
     return { "200": { description: entry.summary, content: { "text/plain": { schema: wire.response } } } };
-  // The shell's form may hold bytes that are no text.
-  const text = {
-    "text/plain": { schema: { type: "string" as const } },
-    "application/octet-stream": { schema: { type: "string" as const, format: "binary" } },
-  };
-  const content = { "application/json": { schema: wire.response }, ...(TEXT_FORMATS.has(id) ? text : {}) };
-  const answer = entry.status === 204 ? { description: "Done" } : { description: entry.summary, content };
+  const content = { "application/json": { schema: wire.response }, ...MORE_CONTENT[id] };
+  const headers = MORE_HEADERS[id];
+  const answer =
+    entry.status === 204
+      ? { description: "Done" }
+      : { description: entry.summary, content, ...(headers && { headers }) };
   return entry.status === 200 ? { "200": answer } : entry.status === 201 ? { "201": answer } : { "204": answer };
 }
 

@@ -1,6 +1,7 @@
 import { SECOND, VaultError, isVaultError } from "#base";
 import type { Call, ErrorCode, Id, IdSource, Outcome, Redacted } from "#base";
 import { equal, generateToken, sha256 } from "#crypto";
+import type { ExchangeFormat } from "#contract";
 import { Change, MissedExpectation, oneOf } from "#storage";
 import type { Facts, Row, Store } from "#storage";
 import { placeOfLaunch } from "#access";
@@ -8,8 +9,10 @@ import type { Guard, LaunchPlace, Place, Tally } from "#access";
 import { addressAllowed } from "#identity";
 import type { Authenticator } from "#identity";
 import type { Values } from "#secrets";
-import { encodeText, encodeValue } from "./format.ts";
-import type { FormatName, Variables } from "./format.ts";
+import { encodeText, encodeValue } from "./formats/encode.ts";
+import type { Variables } from "./formats/encode.ts";
+import { secretNameOf } from "./formats/kubernetes.ts";
+import type { SecretManifest } from "./formats/format.ts";
 import { deliver, mayReceive, needsOf, pinned, whyNot } from "./launch.ts";
 import type { Delivery } from "./launch.ts";
 import { injectionState, leaseState, newLease } from "./lease.ts";
@@ -30,10 +33,12 @@ export interface ExchangeRequest {
   readonly runner: Redacted<string> | null;
   readonly idempotencyKey: string | null;
   /** `null`: the client accepts none of those there are. */
-  readonly format: FormatName | null;
+  readonly format: ExchangeFormat | null;
+  /** Of a Kubernetes Secret; its name is else the workload's. */
+  readonly manifest?: Partial<SecretManifest>;
 }
 
-type Wanted = ExchangeRequest & { readonly format: FormatName };
+type Wanted = ExchangeRequest & { readonly format: ExchangeFormat };
 
 export interface Exchanged {
   readonly injectionId: Id<"inj">;
@@ -153,7 +158,7 @@ export class Exchange {
     if (refused !== null) return refuse(this.#parts.guard, launch, ...refused);
 
     const delivery = await this.#deliver({ ...launch, injection, place }, null);
-    const encoded = encode(request.format, delivery.variables);
+    const encoded = encode(request, place, delivery.variables);
     const lease = newLease(ids, org, injection.id, now);
     const change = new Change()
       .expectEpoch(epoch.epoch)
@@ -209,7 +214,7 @@ export class Exchange {
       throw new VaultError("token_invalid");
     }
     const delivery = await this.#deliver(launch, used.delivered);
-    const encoded = encode(request.format, delivery.variables);
+    const encoded = encode(request, place, delivery.variables);
     const token = generateToken("lease", org, lease.id);
     const change = new Change().expectEpoch(epoch).replace("leases", lease, { digest: token.digest });
     await store.commit(permit, change, {
@@ -253,7 +258,7 @@ export class Exchange {
     return deliver(values, reader, org, needs, only);
   }
 
-  #success(injection: Row<"injections">, delivery: Delivery, format: FormatName): Outcome {
+  #success(injection: Row<"injections">, delivery: Delivery, format: ExchangeFormat): Outcome {
     return {
       result: "success",
       target: { type: "injection", id: injection.id, name: null },
@@ -272,8 +277,15 @@ export class Exchange {
   }
 }
 
-function encode(format: FormatName, variables: Variables): Pick<Exchanged, "variables" | "text"> {
-  if (format !== "json") return { variables: {}, text: encodeText(format, variables) };
+function encode(
+  { format, manifest }: Wanted,
+  place: LaunchPlace,
+  variables: Variables,
+): Pick<Exchanged, "variables" | "text"> {
+  if (format !== "json") {
+    const name = manifest?.name ?? secretNameOf(place.workload.name);
+    return { variables: {}, text: encodeText(format, variables, { name, namespace: manifest?.namespace ?? null }) };
+  }
   return {
     variables: Object.fromEntries([...variables].map(([name, value]) => [name, encodeValue(value)])),
     text: null,

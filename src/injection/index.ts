@@ -7,8 +7,8 @@
  */
 export { Exchange } from "./exchange.ts";
 export type { ExchangeRequest, Exchanged, Looked } from "./exchange.ts";
-export type { FormatName } from "./format.ts";
-export { encodeText, encodeValue } from "./format.ts";
+export { encodeText, encodeValue } from "./formats/encode.ts";
+export type { TextFormat } from "./formats/encode.ts";
 export { Injections } from "./injections.ts";
 export type { InjectionFilter, InjectionView, LeaseView } from "./injections.ts";
 export { Leases } from "./leases.ts";

@@ -6,7 +6,7 @@ import type { Decision, Guard, LaunchPlace, Place } from "#access";
 import { authorMayReference, deployedAt, manifestVersion, parseTemplate, resolveManifest } from "#workloads";
 import type { Deployed, Need, Resolved } from "#workloads";
 import type { Values } from "#secrets";
-import type { Variables } from "./format.ts";
+import type { Variables } from "./formats/encode.ts";
 
 /** What a launch delivers: the variables, and which versions of which secrets went into them. */
 export interface Delivery {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ERRORS } from "#base";
-import { CATALOG, loadOpenApi, loadWire } from "#contract";
+import { CATALOG, EXCHANGE_FORMATS, FORMAT_NAMES, loadOpenApi, loadWire } from "#contract";
 import type { OperationId } from "#contract";
 
 /** Read as a client reads it: what it holds is asserted, not typed. */
@@ -59,6 +59,26 @@ describe("The OpenAPI document", () => {
         if (one.type === "object") expect([id, one.additionalProperties]).toEqual([id, false]);
       }
     }
+  });
+
+  test("tells the media types of an exchange, the formats that are asked for, and where the lease is", () => {
+    const { parameters, responses } = document.paths["/v1/exchange"].post;
+    expect(Object.keys(responses["200"].content)).toEqual([
+      "application/json",
+      "text/plain",
+      "application/octet-stream",
+      "application/yaml",
+      "application/toml",
+    ]);
+    expect(responses["200"].headers["Sallyport-Lease"].schema).toEqual({ type: "string" });
+    const format = parameters.find((one: Json) => one.name === "format");
+    expect(format.schema.enum).toEqual(FORMAT_NAMES);
+    expect(FORMAT_NAMES).toEqual(Object.keys(EXCHANGE_FORMATS));
+    expect(parameters.filter((one: Json) => one.in === "query").map((one: Json) => one.name)).toEqual([
+      "format",
+      "name",
+      "namespace",
+    ]);
   });
 
   test("is plain JSON", async () => {

@@ -71,25 +71,79 @@ describe("The exchange", () => {
       const lease = String(answer.headers["sallyport-lease"]);
       expect((await pad.bearer(lease).do("lease.get")).state).toBe("active");
     }
-    for (const accept of ["application/json", "*/*", "text/plain, application/json;q=0.5"]) {
+    for (const accept of ["application/json", "*/*", "text/plain;q=0.5, application/json", "text/plain, */*"]) {
       const json = await pad.exchange(await pad.mint(pad.owner, "plain"), { accept });
       expect(json.headers["content-type"], accept).toContain("application/json");
       expect(json.headers["sallyport-lease"]).toBeUndefined();
     }
   });
 
+  it.each([
+    ["json", "application/json", '{"injectionId":'],
+    ["dotenv", "text/plain; charset=utf-8", "USER='etl'\nLEVEL='info'\n"],
+    ["shell", "application/octet-stream", "export USER='etl'\nexport LEVEL='info'\n"],
+    ["docker", "text/plain; charset=utf-8", "# For docker --env-file."],
+    ["systemd", "text/plain; charset=utf-8", "USER='etl'\nLEVEL='info'\n"],
+    ["yaml", "application/yaml", '"USER": "etl"\n"LEVEL": "info"\n'],
+    [
+      "kubernetes",
+      "application/yaml",
+      'apiVersion: v1\nkind: Secret\nmetadata:\n  name: "plain"\ntype: Opaque\ndata:\n',
+    ],
+    ["toml", "application/toml", 'USER = "etl"\nLEVEL = "info"\n'],
+    ["properties", "text/plain; charset=utf-8", "USER=etl\nLEVEL=info\n"],
+    ["tfvars", "text/plain; charset=utf-8", 'USER = "etl"\nLEVEL = "info"\n'],
+  ] as const)("answers ?format=%s as %s, whatever is accepted, and uses the token", async (format, type, begin) => {
+    const bearer = await pad.mint(pad.owner, "plain");
+    const answer = await pad.exchange(bearer, { format, accept: "image/png" });
+    expect([answer.status, answer.headers["content-type"], answer.text.slice(0, begin.length)]).toEqual([
+      200,
+      type,
+      begin,
+    ]);
+    expect(answer.headers["sallyport-lease"] === undefined).toBe(format === "json");
+    expect(await pad.outcome(bearer)).toBe("token_invalid");
+    const [event] = await pad.eventsOf(answer);
+    expect(event).toMatchObject({ action: "token.exchange", result: "success", facts: { format, variables: 2 } });
+  });
+
+  it("names a Kubernetes Secret after its workload, or as it is told, and nothing else", async () => {
+    await pad.deploy("under_score-", { LEVEL: { value: "info" } });
+    const named = async (options: { name?: string; namespace?: string }) => {
+      const answer = await pad.exchange(await pad.mint(pad.owner, "under_score-"), {
+        format: "kubernetes",
+        ...options,
+      });
+      return answer.text.split("\n").slice(2, 5).join("|");
+    };
+    expect(await named({})).toBe('metadata:|  name: "under-score"|type: Opaque');
+    expect(await named({ name: "a".repeat(253) })).toContain("aaa");
+    expect(await named({ name: "a.b-c", namespace: "jobs" })).toBe('metadata:|  name: "a.b-c"|  namespace: "jobs"');
+
+    const bearer = await pad.mint(pad.owner, "plain");
+    const refused = async (options: { format?: "yaml" | "kubernetes"; name?: string; namespace?: string }) => {
+      const { body } = await pad.exchange(bearer, options);
+      return [body.code, [...new Set(body.faults?.map(({ field }) => field))]];
+    };
+    for (const name of ["", "A", "a_b", "-a", "a-", "a..b", 'a"', "a\n", "a".repeat(254)])
+      expect(await refused({ format: "kubernetes", name }), name).toEqual(["invalid_input", ["name"]]);
+    for (const namespace of ["a.b", "A", "a\n", "a".repeat(64)])
+      expect(await refused({ format: "kubernetes", namespace }), namespace).toEqual(["invalid_input", ["namespace"]]);
+    expect(await refused({ format: "yaml", name: "a" })).toEqual(["invalid_input", ["name"]]);
+    expect(await refused({ namespace: "a" })).toEqual(["invalid_input", ["namespace"]]);
+    expect(await pad.state(bearer)).toBe("minted");
+  });
+
   it("leaves the token unused when the format is not offered or cannot carry a value", async () => {
     const bearer = await pad.mint(pad.owner, "job");
     expect((await pad.exchange(bearer, { accept: "image/png" })).body.code).toBe("not_acceptable");
-    expect((await bearer.try("token.exchange", { query: { format: "yaml" as never } })).body.code).toBe(
-      "invalid_input",
-    );
+    expect((await bearer.try("token.exchange", { query: { format: "xml" as never } })).body.code).toBe("invalid_input");
     const refused = await pad.exchange(bearer, { format: "dotenv" });
     expect(refused.body).toMatchObject({
       code: "not_representable",
       variables: [
-        { variable: "DSN", reason: "its value cannot be written as dotenv" },
-        { variable: "CERT", reason: "its value cannot be written as dotenv" },
+        { variable: "DSN", reason: 'its value holds a single quote together with one of " \\ $ `' },
+        { variable: "CERT", reason: "its value is not UTF-8 text" },
       ],
     });
     const shell = await pad.exchange(bearer, { format: "shell" });

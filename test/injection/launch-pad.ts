@@ -1,5 +1,5 @@
 import type { Clock } from "#base";
-import type { ClientRequest, Response } from "#contract";
+import type { ClientRequest, ExchangeFormat, Response } from "#contract";
 import { startVault } from "../harness.ts";
 import type { Answer, Client, Problem, TestVault } from "../harness.ts";
 
@@ -20,7 +20,10 @@ export type Variables = Extract<ClientRequest<"manifest.save">["body"], { variab
 export type Event = Response<"audit.list">["items"][number];
 
 export interface ExchangeOptions {
-  readonly format?: "json" | "dotenv" | "shell";
+  readonly format?: ExchangeFormat;
+  /** Of a Kubernetes Secret. */
+  readonly name?: string;
+  readonly namespace?: string;
   readonly accept?: string;
   /** The runner's credential. */
   readonly runner?: Client;
@@ -30,7 +33,7 @@ export interface ExchangeOptions {
 }
 
 /** The variables, or the problem. */
-export type ExchangeAnswer = Response<"token.exchange"> & Pick<Problem, "code" | "requestId">;
+export type ExchangeAnswer = Response<"token.exchange"> & Pick<Problem, "code" | "requestId" | "faults">;
 
 /** Where the proxy stands that may say whom it speaks for: the tests' own connections. */
 const BEHIND_PROXY = { trustedProxies: "127.0.0.1" };
@@ -129,7 +132,11 @@ export class LaunchPad {
 
   exchange(bearer: Client, options: ExchangeOptions = {}): Promise<Answer<ExchangeAnswer>> {
     return bearer.try("token.exchange", {
-      query: options.format === undefined ? {} : { format: options.format },
+      query: {
+        ...(options.format === undefined ? {} : { format: options.format }),
+        ...(options.name === undefined ? {} : { name: options.name }),
+        ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+      },
       headers: {
         ...(options.accept === undefined ? {} : { Accept: options.accept }),
         ...(options.runner === undefined ? {} : { "Sallyport-Runner": options.runner.token ?? "" }),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FORMAT_NAMES } from "../format.ts";
 import { cidr, idOf, line, listOf, name, page, time, variableName, version, versionText } from "../fields.ts";
 import type { Wire } from "./shape.ts";
 
@@ -106,6 +107,29 @@ const injection = z.strictObject({
   lease: lease.nullable(),
 });
 
+/** What Kubernetes takes for the name of a Secret (a subdomain of RFC 1123) and of a namespace (a label of it). */
+const LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
+const kubernetesName = z
+  .string()
+  .max(253)
+  .regex(new RegExp(`^${LABEL}(?:\\.${LABEL})*$`), "a Kubernetes name: small letters, digits, - and .");
+const kubernetesNamespace = z
+  .string()
+  .max(63)
+  .regex(new RegExp(`^${LABEL}$`), "a Kubernetes namespace: small letters, digits and -");
+const exchangeQuery = z
+  .strictObject({
+    format: z.enum(FORMAT_NAMES).optional(),
+    name: kubernetesName.optional(),
+    namespace: kubernetesNamespace.optional(),
+  })
+  .superRefine(({ format, ...manifest }, context) => {
+    if (format === "kubernetes") return;
+    for (const field of ["name", "namespace"] as const)
+      if (manifest[field] !== undefined)
+        context.addIssue({ code: "custom", path: [field], message: "only with format=kubernetes" });
+  });
+
 /** Workloads, manifests, deployments, tokens, launches and leases. */
 export const workloadsWire = {
   "workload.create": {
@@ -164,7 +188,7 @@ export const workloadsWire = {
     }),
   },
   "token.exchange": {
-    query: z.strictObject({ format: z.enum(["json", "dotenv", "shell"]).optional() }),
+    query: exchangeQuery,
     headers: ["Idempotency-Key", "Sallyport-Runner", "Accept"],
     response: z.strictObject({
       injectionId: idOf("inj"),

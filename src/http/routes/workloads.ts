@@ -1,7 +1,8 @@
 import type { Response } from "#contract";
-import type { FormatName, InjectionView, LeaseView } from "#injection";
+import type { InjectionView, LeaseView } from "#injection";
 import { Redacted } from "#base";
 import type { DeploymentView, ManifestView, WorkloadView } from "#workloads";
+import { acceptedFormat } from "../accepted.ts";
 import type { Handlers } from "../operation.ts";
 import { Reply } from "../reply.ts";
 import type { Rooms } from "./rooms.ts";
@@ -77,6 +78,7 @@ export function workloadRoutes({
         runner: headers.runner === undefined ? null : new Redacted(headers.runner),
         idempotencyKey: headers.idempotencyKey ?? null,
         format: query.format ?? acceptedFormat(headers.accept),
+        manifest: { ...(query.name && { name: query.name }), ...(query.namespace && { namespace: query.namespace }) },
       });
       const { text, lease, ...body } = done;
       if (text !== null) return Reply.bytes(text.body, text.contentType, { lease: lease.token });
@@ -102,14 +104,6 @@ export function workloadRoutes({
     "lease.renew": async ({ caller, call }) => shapeLease(await leases.renew(call, caller)),
     "lease.end": async ({ caller, call, body }) => shapeLease(await leases.end(call, caller, body.exitCode ?? null)),
   };
-}
-
-/** JSON unless the client accepts only something else; `?format=` says it plainly. `null` for what is not offered. */
-function acceptedFormat(accept: string | undefined): FormatName | null {
-  const types = (accept ?? "*/*").split(",").map((type) => type.split(";")[0]?.trim().toLowerCase() ?? "");
-  if (types.some((type) => ["*/*", "application/*", "application/json"].includes(type))) return "json";
-  if (types.some((type) => ["text/plain", "text/*"].includes(type))) return "dotenv";
-  return null;
 }
 
 function withVersion(body: Response<"manifest.get">): Reply<Response<"manifest.get">> {
