@@ -23,6 +23,8 @@ export interface Command {
   readonly failsWith?: number;
   /** What to do where the vault answers with one of these codes and the code's own remedy is not the word here. */
   readonly remedies?: Readonly<Partial<Record<CliCode, string>>>;
+  /** The options of the API's fields that have another name in this command alone. */
+  readonly optionOf?: Readonly<Record<string, string>>;
   /** The exit code, 0 if none is returned. */
   run(cli: Cli, given: Given): Promise<number> | Promise<void>;
 }

@@ -3,6 +3,8 @@ import {
   closeSync,
   constants,
   fsyncSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -11,7 +13,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf } from "#client";
-import { usage } from "./error.ts";
+import { CliError, usage } from "./error.ts";
 
 /** A file to be, which only its owner can read and which appears whole or not at all. */
 export interface PrivateFile {
@@ -22,8 +24,11 @@ export interface PrivateFile {
 /**
  * Opens `path` for writing before what it will hold exists: what is shown only once must not be lost to a folder that
  * cannot be written. The content goes to a file beside it with mode 0600 from its first moment, which then takes the name.
+ *
+ * @param keep refuse where something has the name already, and take it from nobody who makes it meanwhile.
  */
-export function openPrivateFile(path: string): PrivateFile {
+export function openPrivateFile(path: string, keep = false): PrivateFile {
+  if (keep && lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw taken(path);
   const draft = join(dirname(path), `.${basename(path)}.${String(process.pid)}.${String(Date.now())}.new`);
   let fd: number;
   try {
@@ -37,13 +42,30 @@ export function openPrivateFile(path: string): PrivateFile {
       for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
       fsyncSync(fd);
       closeSync(fd);
-      renameSync(draft, path);
+      take(draft, path, keep);
     },
     discard() {
       closeQuietly(fd);
       removeFile(draft);
     },
   };
+}
+
+/** Gives the draft its name. With `keep` only if nobody else has it: a link is made or not, in one step. */
+function take(draft: string, path: string, keep: boolean): void {
+  try {
+    if (keep) linkSync(draft, path);
+    else renameSync(draft, path);
+  } catch (error) {
+    throw codeOf(error) === "EEXIST" ? taken(path) : usage(`${path} cannot be written: ${codeOf(error)}.`);
+  }
+  if (keep) removeFile(draft);
+}
+
+function taken(path: string): CliError {
+  return new CliError("already_exists", `${path} is there already`, {
+    remedy: "Say --force to replace it, or name another file.",
+  });
 }
 
 export function writePrivateFile(path: string, content: string): void {

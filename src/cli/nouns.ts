@@ -88,6 +88,11 @@ export const NOUNS: Readonly<Record<string, NounRow>> = {
     summary: "Exchange an injection token for its variables, once",
     load: async () => (await import("./commands/exchange.ts")).exchange,
   },
+  export: {
+    group: LAUNCH,
+    summary: "Write the variables of a launch as text",
+    load: async () => (await import("./commands/export.ts")).exportVariables,
+  },
   injection: {
     group: LAUNCH,
     summary: "Launches from mint to end",

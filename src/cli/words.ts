@@ -32,7 +32,8 @@ export function inWordsOf(command: Command, error: CliError): CliError {
   const faults = error.detail.faults?.map(({ field, message }) => {
     // `cidrs.0` is one of those that were given with --cidr.
     const [name = ""] = field.split(".");
-    const option = OPTION_OF[name] ?? name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const option =
+      command.optionOf?.[name] ?? OPTION_OF[name] ?? name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     return { field: options.has(option) ? `--${option}` : field, message: said(name, message) };
   });
   return error.with({

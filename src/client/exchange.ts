@@ -1,5 +1,5 @@
 import { Redacted, SECRET_NAME } from "#base";
-import type { Response } from "#contract";
+import type { ExchangeFormat, Response } from "#contract";
 import type { Client, Received } from "./client.ts";
 import { SallyportError } from "./error.ts";
 import { newIdempotencyKey } from "./idempotency-key.ts";
@@ -11,6 +11,19 @@ export interface Delivery {
   readonly answer: Response<"token.exchange">;
   readonly variables: ReadonlyMap<string, Redacted<Buffer>>;
   readonly lease: Lease;
+}
+
+/** A format that is put out as it comes, with what a Kubernetes Secret is called. */
+export interface TextForm {
+  readonly format: Exclude<ExchangeFormat, "json">;
+  readonly name?: string;
+  readonly namespace?: string;
+}
+
+/** An injection token, and the launch that it is for. */
+export interface Minted {
+  readonly token: string;
+  readonly injectionId: Response<"injection.get">["id"];
 }
 
 /** What is launched where. */
@@ -46,10 +59,10 @@ export async function exchangeTokenAs(
   client: Client,
   token: string,
   runner: string | null,
-  format: "dotenv" | "shell",
+  form: TextForm,
 ): Promise<{ text: Buffer; lease: string | null }> {
   const headers = { ...runnerHeader(runner), accept: "*/*" };
-  const answer = await client.raw("token.exchange", { bearer: token, query: { format }, headers });
+  const answer = await client.raw("token.exchange", { bearer: token, query: form, headers });
   const lease = answer.headers["sallyport-lease"];
   return { text: answer.body, lease: typeof lease === "string" ? lease : null };
 }
@@ -65,7 +78,7 @@ export async function mintToken(
   { namespace, workload, environment }: Target,
   runner: string | null,
   signal?: AbortSignal,
-): Promise<string> {
+): Promise<Minted> {
   const mint = () =>
     client.call("token.mint", {
       params: { namespace, workload },
@@ -75,23 +88,23 @@ export async function mintToken(
     });
   const minted = await mint().catch(async (error: unknown) => {
     if (!(error instanceof SallyportError) || error.code !== "idempotency_reused") throw error;
-    if (error.detail.id !== undefined) await revoke(client, error.detail.id);
+    if (error.detail.id !== undefined) await revokeUnused(client, error.detail.id);
     return mint();
   });
   const [item] = minted.items;
   if (item === undefined) throw new SallyportError("internal", "the vault minted no token");
-  if (!minted.bound || runner !== null) return item.token;
+  if (!minted.bound || runner !== null) return item;
   // It would lie there until it expires, and nobody is going to use it.
-  await revoke(client, item.injectionId);
+  await revokeUnused(client, item.injectionId);
   throw new SallyportError(
     "runner_required",
     "you may launch this workload here, but not take delivery of it yourself",
   );
 }
 
-/** As well as it goes: it expires by itself. */
-async function revoke(client: Client, injection: string): Promise<void> {
-  const id = injection as Response<"injection.get">["id"];
+/** Revokes a token that nobody is going to use, as well as it goes: it expires by itself. */
+export async function revokeUnused(client: Client, injection: string): Promise<void> {
+  const id = injection as Minted["injectionId"];
   await client.call("injection.revoke", { params: { id } }).catch(() => {});
 }
 

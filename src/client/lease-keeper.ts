@@ -11,7 +11,7 @@ export interface Lease {
 export interface LeaseKeeper {
   /** When the lease ends unless it is renewed. */
   readonly endsAt: Date;
-  /** Ends the lease. Takes at most two seconds and never fails: a launch's end does not depend on the vault. */
+  /** As {@link endLease}; nothing is renewed after it. */
   end(exitCode?: number): Promise<void>;
 }
 
@@ -56,18 +56,23 @@ export function keepLease(client: Client, lease: Lease, warn: (text: string) => 
     get endsAt() {
       return new Date(endsAtMs);
     },
-    async end(exitCode) {
+    end(exitCode) {
       ended = true;
       clearTimeout(timer);
-      let patience: NodeJS.Timeout | undefined;
-      const enough = new Promise<void>((resolve) => (patience = setTimeout(resolve, END_PATIENCE_MS)));
-      const body = exitCode === undefined ? {} : { exitCode };
-      const told = client.call("lease.end", { bearer: lease.token, body, timeoutMs: END_PATIENCE_MS }).then(
-        () => {},
-        () => {},
-      );
-      await Promise.race([told, enough]);
-      clearTimeout(patience);
+      return endLease(client, lease.token, exitCode);
     },
   };
+}
+
+/** Ends a lease. Takes at most two seconds and never fails: a launch's end does not depend on the vault. */
+export async function endLease(client: Client, token: string, exitCode?: number): Promise<void> {
+  let patience: NodeJS.Timeout | undefined;
+  const enough = new Promise<void>((resolve) => (patience = setTimeout(resolve, END_PATIENCE_MS)));
+  const body = exitCode === undefined ? {} : { exitCode };
+  const told = client.call("lease.end", { bearer: token, body, timeoutMs: END_PATIENCE_MS }).then(
+    () => {},
+    () => {},
+  );
+  await Promise.race([told, enough]);
+  clearTimeout(patience);
 }

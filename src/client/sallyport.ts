@@ -99,7 +99,7 @@ export const Sallyport = {
     try {
       const { signal } = options;
       const by = runner?.token ?? null;
-      const one = token?.token ?? (await mintToken(client, targetOf(options, env), by, signal));
+      const one = token?.token ?? (await mintToken(client, targetOf(options, env), by, signal)).token;
       return held(client, await exchangeToken(client, one, by, signal), options.onWarning);
     } catch (error) {
       client.close();

@@ -87,6 +87,8 @@ injection list --env prod --limit 10
 injection show {inj}
 injection revoke {inj}
 run --workload data-pipelines/etl --env prod -- true
+export --workload data-pipelines/etl --env prod --format kubernetes --kubernetes-name etl --output {F}/secret.yaml
+export --workload data-pipelines/etl --env prod --format toml --output {F}/secret.yaml --force
 
 user create ada --role admin --output {F}/ada
 user list

@@ -38,7 +38,7 @@ describe("the command line's table", () => {
       const known = [...(command.options ?? []), ...GLOBAL].flatMap(({ flags }) => flags.split(/[ ,]+/));
       for (const example of command.examples) {
         expect(example).toContain(`sallyport ${path}`);
-        const own = (example.split(`sallyport ${path}`)[1] ?? "").split(" -- ")[0] ?? "";
+        const own = (example.split(`sallyport ${path}`)[1] ?? "").split(/ (?:--|\|) /)[0] ?? "";
         for (const option of own.match(/(?<= )--?[a-z][a-z-]*/g) ?? []) expect(known).toContain(option);
       }
       const help = await sallyport(`${path} --help`);
