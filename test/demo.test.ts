@@ -20,7 +20,7 @@ describe("the demo", () => {
 });
 
 function demo(): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, ["--conditions=source", "--import", "tsx", "scripts/demo.ts"], {
+  const child = spawn(process.execPath, ["--conditions=sallyport-source", "--import", "tsx", "scripts/demo.ts"], {
     cwd: new URL("..", import.meta.url).pathname,
     env: cleanEnv(),
     stdio: ["ignore", "pipe", "pipe"],

@@ -3,17 +3,17 @@ import { defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
 import { CountingReporter } from "./reporter.ts";
 
-const conditions = ["source", ...defaultServerConditions];
+const conditions = ["sallyport-source", ...defaultServerConditions];
 
 export default defineConfig({
   root: resolve(import.meta.dirname, "../.."),
   resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ["source", "node", "module-sync"] } },
+  ssr: { resolve: { conditions, externalConditions: ["sallyport-source", "node", "module-sync"] } },
   test: {
     include: ["test/**/*.test.ts"],
     environment: "node",
     pool: "forks",
-    execArgv: ["--conditions=source"],
+    execArgv: ["--conditions=sallyport-source"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     silent: "passed-only",

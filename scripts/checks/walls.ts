@@ -24,7 +24,7 @@ const { output } = await cruise(
     doNotFollow: { path: "node_modules" },
     enhancedResolveOptions: {
       exportsFields: ["exports"],
-      conditionNames: ["source", "types", "import", "node", "default"],
+      conditionNames: ["sallyport-source", "types", "import", "node", "default"],
       extensions: [".ts", ".tsx", ".d.ts", ".js"],
     },
   },

@@ -68,7 +68,7 @@ function deal(tokens: readonly string[], attempts: number, processes: number): s
 
 function client(order: Order): Promise<Outcome> {
   const child = fork(new URL("./once-client.ts", import.meta.url), {
-    execArgv: ["--conditions=source", "--import", "tsx"],
+    execArgv: ["--conditions=sallyport-source", "--import", "tsx"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), LONGEST_MS);

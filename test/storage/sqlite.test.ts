@@ -96,7 +96,7 @@ describe("the data folder", () => {
   it("is free again after kill -9, and holds what was acknowledged before", async () => {
     const child = spawn(
       process.execPath,
-      ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "holder.ts"), place.folder],
+      ["--conditions=sallyport-source", "--import", "tsx", join(import.meta.dirname, "holder.ts"), place.folder],
       { stdio: ["ignore", "pipe", "inherit"] },
     );
     let printed = "";
