@@ -5,6 +5,7 @@ import type { Operation, OperationId } from "#contract";
 import express from "express";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { clientAddress } from "./address.ts";
+import { DOCS_PATHS, Docs } from "./docs.ts";
 import { checkHeaders, requestIdOf } from "./headers.ts";
 import { DEFAULT_LIMITS, Limits } from "./limits.ts";
 import { Load } from "./load.ts";
@@ -94,13 +95,14 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     finish(request, response, encodeProblem(error, arrival.requestId));
   }
 
-  function finish(request: IncomingMessage, response: ServerResponse, encoded: Encoded): void {
+  /** `shared`: the body is one for all, and takes no memory of its own. */
+  function finish(request: IncomingMessage, response: ServerResponse, encoded: Encoded, shared = false): void {
     const arrival = arrivals.get(request);
     if (arrival === undefined) return;
     arrival.code = encoded.code;
     // What could not be read leaves no next request on its connection: the bytes behind it may be somebody else's.
     if (encoded.code !== null && UNREADABLE.has(encoded.code)) response.shouldKeepAlive = false;
-    response.once("close", load.answering(encoded.body?.length ?? 0));
+    response.once("close", load.answering(shared ? 0 : (encoded.body?.length ?? 0)));
     sender.send(request, response, encoded, arrival.requestId, arrival.secure);
   }
 
@@ -158,7 +160,7 @@ function isNear({ socket, headers }: IncomingMessage): boolean {
   return !isForwarded && isLoopback(socket.remoteAddress ?? "");
 }
 
-type Finish = (request: IncomingMessage, response: ServerResponse, encoded: Encoded) => void;
+type Finish = (request: IncomingMessage, response: ServerResponse, encoded: Encoded, shared?: boolean) => void;
 type TurnAway = (request: IncomingMessage, response: ServerResponse, error: VaultError, reason: RefusalReason) => void;
 
 function buildRouter(
@@ -201,6 +203,16 @@ function buildRouter(
     route.all(refuse);
   }
 
+  const docs = new Docs();
+  router.use(async (request, response, next) => {
+    if (!DOCS_PATHS.has(request.path)) next();
+    else if (request.method === "GET" || request.method === "HEAD")
+      finish(request, response, await docs.answer(request.path), true);
+    else {
+      const detail = { allow: "GET, HEAD" };
+      turnAway(request, response, new VaultError("method_not_allowed", undefined, { detail }), "unknown_route");
+    }
+  });
   router.use((request, response) => turnAway(request, response, new VaultError("not_found"), "unknown_route"));
   const failed: express.ErrorRequestHandler = (thrown, request, response, _next) =>
     turnAway(request, response, asVaultError(thrown), "failed");

@@ -25,12 +25,27 @@ export function loadDriver(): typeof Database {
   const require = createRequire(import.meta.url);
   const wanted = Number(process.versions.napi) >= 10 ? 13 : 12;
   for (const name of DRIVERS) {
-    if (majorOf(require, name) === wanted) return require(name) as typeof Database;
+    if (majorOf(require, name) === wanted) return withBinary(require(name) as typeof Database, name);
   }
   throw new VaultError(
     "store_unavailable",
     `Node ${process.version} needs better-sqlite3 ${String(wanted)}, which is not installed: install again with this Node (\`npm ci\`).`,
   );
+}
+
+/** The driver's compiled part is made, or fetched, by its install script, which not every installation runs. */
+function withBinary(Driver: typeof Database, name: string): typeof Database {
+  try {
+    new Driver(":memory:").close();
+    return Driver;
+  } catch (cause) {
+    throw new VaultError(
+      "store_unavailable",
+      `${name} has no part compiled for Node ${process.version} here. Where it was installed, run \`npm rebuild ${name}\` with this ` +
+        `Node; an npm that blocks install scripts has to be told "allowScripts": { "${name}": true } in package.json. Node 24 needs none of this.`,
+      { cause },
+    );
+  }
 }
 
 /** The major version of an installed driver; `null` when it is not there: one of them is optional. */
