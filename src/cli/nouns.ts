@@ -42,6 +42,12 @@ export const NOUNS: Readonly<Record<string, NounRow>> = {
     load: async () => (await import("./commands/status.ts")).status,
   },
 
+  doctor: {
+    group: START,
+    summary: "Check this machine and the files for the vault",
+    load: async () => (await import("./commands/doctor.ts")).doctor,
+  },
+
   secret: {
     group: KEEP,
     summary: "Secrets: names, versions and values",

@@ -27,6 +27,8 @@ export type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
 export { openStore } from "./store.ts";
 export type { Entry, Facts, Store } from "./store.ts";
 export { openSqlite } from "./sqlite/engine.ts";
+export { driverVersion, inspectDatabase } from "./sqlite/inspect.ts";
+export type { Inspection } from "./sqlite/inspect.ts";
 export { provedRows } from "./proved-rows.ts";
 export type { ProvedRow } from "./proved-rows.ts";
 export type { Bindings, NewRow, Row, SecretPolicy, TableName, Variable } from "./tables.ts";

@@ -170,6 +170,8 @@ test("Every command works against a real vault, for people and as JSON, and toge
   await type("logout", signedIn);
   await type(`status --address ${tap.url}`, signedIn);
   await type("config", known);
+  await type("doctor --listen 127.0.0.1:0", known);
+  await type("completion bash", known);
   writeFileSync(join(folder, "eve"), setUpToken, { mode: 0o600 });
   await type(`login --address ${tap.url} --set-up-file ${folder}/eve`, signedIn, "eve's pass phrase");
 

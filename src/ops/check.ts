@@ -1,0 +1,54 @@
+import type { Config } from "#settings";
+import type { Inspection } from "#storage";
+import type { RunningVault } from "./running.ts";
+
+/** `warning`: it works, and may not for long, or not as safely as it could. */
+export type Result = "ok" | "warning" | "failed";
+
+/** What one check found. */
+export interface Finding {
+  readonly result: Result;
+  /** What was found, as a sentence without its full stop. */
+  readonly what: string;
+  /** What to do about it; where there is nothing to do, nothing. */
+  readonly remedy?: string;
+}
+
+/** All that checks look at; made once, so that each sees the same. */
+export interface Scene {
+  readonly config: Config;
+  /** The vault that runs on this data folder, if one answers. */
+  readonly running: RunningVault | null;
+  /** What the database says, or why it says nothing; `null` where there is none yet. */
+  readonly database: Inspection | Error | null;
+  readonly now: Date;
+}
+
+/** One row of the table: what is looked at, and how. It changes nothing, and never takes longer than a few seconds. */
+export interface Check {
+  readonly name: string;
+  /** What it is good for, in a few words. */
+  readonly about: string;
+  run(scene: Scene): Promise<Finding> | Finding;
+}
+
+export const ok = (what: string): Finding => ({ result: "ok", what });
+export const warning = (what: string, remedy: string): Finding => ({ result: "warning", what, remedy });
+export const failed = (what: string, remedy: string): Finding => ({ result: "failed", what, remedy });
+
+/** `180 KiB`, `12 MiB`, `3.4 GiB`. */
+export function size(bytes: number): string {
+  const mib = bytes / 1024 ** 2;
+  if (mib < 1) return `${String(Math.round(bytes / 1024))} KiB`;
+  return mib >= 1024 ? `${(mib / 1024).toFixed(1)} GiB` : `${String(Math.round(mib))} MiB`;
+}
+
+/** `40 seconds`, `3 hours`, `12 days`. */
+export function span(ms: number): string {
+  const seconds = Math.abs(ms) / 1000;
+  if (seconds < 120) return `${String(Math.round(seconds))} seconds`;
+  if (seconds < 7200) return `${String(Math.round(seconds / 60))} minutes`;
+  return seconds < 172_800
+    ? `${String(Math.round(seconds / 3600))} hours`
+    : `${String(Math.floor(seconds / 86_400))} days`;
+}
