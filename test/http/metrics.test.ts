@@ -31,7 +31,8 @@ function parseText(text: string): Samples {
     if (!types.has(name) && !["histogram", "summary"].includes(types.get(family) ?? ""))
       throw new Error(`unannounced: ${line}`);
     if (samples.has(name + labels)) throw new Error(`twice: ${line}`);
-    if (!/^nan$/i.test(value) && value !== "+Inf" && !Number.isFinite(Number(value))) throw new Error(`no number: ${line}`);
+    if (!/^nan$/i.test(value) && value !== "+Inf" && !Number.isFinite(Number(value)))
+      throw new Error(`no number: ${line}`);
     samples.set(name + labels, value === "+Inf" ? Infinity : Number(value));
   }
   // The lag of the event loop is not a number before it was measured; of the vault's own everything is one.
