@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { CATALOG } from "#contract";
+import { CATALOG, FORMAT_NAMES } from "#contract";
 import { sections, written } from "../scripts/documents.ts";
+import { acceptedFormat } from "../src/http/accepted.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const PAGES = [
@@ -19,6 +20,15 @@ const PAGES = [
 describe("the documents", () => {
   it.each(sections())("print $mark as it is ($file): `npm run docs` writes it", (section) => {
     expect(written(section)).toBe(section.text);
+  });
+
+  it("tell every format of the exchange, and what it is asked for with (src/injection/README.md)", () => {
+    const rows = [...page("src/injection/README.md").matchAll(/^\| `(\w+)` \| (?:`([\w/]+)`)? ?\| .* \|$/gm)];
+    expect(rows.map(([, format]) => format)).toEqual(FORMAT_NAMES);
+    for (const [row, format = "", type] of rows) {
+      if (type !== undefined) expect(acceptedFormat(type), row).toBe(format);
+      else expect(["json", "dotenv", "yaml", "toml"], row).not.toContain(format);
+    }
   });
 
   it("link only to what is there", () => {

@@ -5,7 +5,7 @@ import { isVaultError, Redacted } from "#base";
 import { encodeText } from "#injection";
 import { carriedOf, isUtf8, manyValues, naughty, refusedOf, written } from "./carried.ts";
 import type { Values } from "./carried.ts";
-import { SHELLS, Yard, ZSH } from "./shells.ts";
+import { HERE, SHELLS, Yard, ZSH, itInBash, itInShell } from "./shells.ts";
 
 const yard = new Yard();
 afterAll(() => {
@@ -26,40 +26,42 @@ const SOURCED = {
   systemd: (_: string, value: Buffer) => isUtf8(value) && noNul("", value) && !noncharacter.test(value.toString()),
 } as const;
 const FORMATS = Object.keys(SOURCED) as (keyof typeof SOURCED)[];
-const READERS = FORMATS.flatMap((format) => [...SHELLS, ...ZSH].map((shell) => [format, shell] as const));
+const READERS = FORMATS.flatMap((format) => [...SHELLS, ZSH].map((shell) => [format, shell] as const));
 
 describe("What may be sourced", () => {
-  it.each(READERS)(
-    "%s, read by %s, gives back exactly the bytes: 2,400 variables, and the naughty ones",
-    { timeout: 300_000 },
-    (format, shell) => {
-      let carried = 0;
-      const check = (values: Values, locale: string) => {
-        const { body, kept } = carriedOf(format, values, SOURCED[format]);
-        const found = yard.sourced(shell, body, locale);
-        for (const [name, value] of kept) expect(found.get(name)?.toString("hex"), name).toBe(value.toString("hex"));
-        carried += kept.size;
-      };
-      const locales = fc.constantFrom("C", "C.UTF-8");
-      fc.assert(fc.property(manyValues(200), locales, check), { numRuns: 12 });
-      check(naughty, "C.UTF-8");
-      expect(carried).toBeGreaterThan(1_000);
-    },
-  );
+  for (const [format, shell] of READERS)
+    itInShell(
+      shell,
+      `${format}, read by ${shell}, gives back exactly the bytes: 2,400 variables, and the naughty ones`,
+      () => {
+        let carried = 0;
+        const check = (values: Values, locale: string) => {
+          const { body, kept } = carriedOf(format, values, SOURCED[format]);
+          const found = yard.sourced(shell, body, locale);
+          for (const [name, value] of kept) expect(found.get(name)?.toString("hex"), name).toBe(value.toString("hex"));
+          carried += kept.size;
+        };
+        const locales = fc.constantFrom("C", "C.UTF-8");
+        fc.assert(fc.property(manyValues(200), locales, check), { numRuns: 12 });
+        check(naughty, "C.UTF-8");
+        expect(carried).toBeGreaterThan(1_000);
+      },
+    );
 
-  it.each(SHELLS)("shell, read by %s, carries every byte there is but NUL, and values of 64 KiB", (shell) => {
-    const every = Buffer.from(Array.from({ length: 255 }, (_, at) => at + 1));
-    const values = new Map([
-      ["EVERY", every],
-      ["TWICE", Buffer.concat([every, every.reverse()])],
-      ["LONG", Buffer.alloc(65_536, "'")],
-    ]);
-    const { body } = carriedOf("shell", values, noNul);
-    const found = yard.sourced(shell, body, "C.UTF-8");
-    for (const [key, value] of values) expect(found.get(key)?.equals(value), key).toBe(true);
-  });
+  for (const shell of SHELLS)
+    itInShell(shell, `shell, read by ${shell}, carries every byte there is but NUL, and values of 64 KiB`, () => {
+      const every = Buffer.from(Array.from({ length: 255 }, (_, at) => at + 1));
+      const values = new Map([
+        ["EVERY", every],
+        ["TWICE", Buffer.concat([every, Buffer.from(every).reverse()])],
+        ["LONG", Buffer.alloc(65_536, "'")],
+      ]);
+      const { body } = carriedOf("shell", values, noNul);
+      const found = yard.sourced(shell, body, "C.UTF-8");
+      for (const [key, value] of values) expect(found.get(key)?.equals(value), key).toBe(true);
+    });
 
-  it("shell refuses every name that one of these shells does not take as it is", { timeout: 120_000 }, () => {
+  itInBash("shell refuses every name that one of these shells does not take as it is", () => {
     const names = [...bashNames(), "OPTIND", "LINENO", "PPID", "IFS", "LANG", "TZ", "POSIXLY_CORRECT"];
     let taken = 0;
     for (const key of names) {
@@ -67,7 +69,7 @@ describe("What may be sourced", () => {
       const answer = written("shell", values);
       if ("refused" in answer) continue;
       taken += 1;
-      for (const shell of SHELLS)
+      for (const shell of SHELLS.filter((one) => HERE.includes(one)))
         expect(yard.sourced(shell, answer.body, "C.UTF-8").get(key)?.toString(), `${shell} ${key}`).toBe("va lue'1");
     }
     expect(taken).toBeGreaterThan(10);
@@ -132,34 +134,34 @@ describe("Nothing runs in a shell that sources it", () => {
     `x\nEOF\n${touch}`,
   ];
   const all = new Map(PAYLOADS.map((payload, at) => [`P${String(at)}`, Buffer.from(payload)]));
-  const everyShell = [...SHELLS, ...ZSH];
 
-  it("the detector works: the same values without quotes do run, and so does an assignment to RANDOM", () => {
-    for (const shell of everyShell) expect(yard.ran(shell, `A=$(${touch})\n`), shell).toBe(true);
-    for (const shell of everyShell) expect(yard.ran(shell, "A='$(true)'\n"), shell).toBe(false);
+  itInBash("the detector works: the same values without quotes do run, and so does an assignment to RANDOM", () => {
+    for (const shell of HERE) expect(yard.ran(shell, `A=$(${touch})\n`), shell).toBe(true);
+    for (const shell of HERE) expect(yard.ran(shell, "A='$(true)'\n"), shell).toBe(false);
     expect(yard.ran("/bin/bash", `RANDOM='a[$(${touch})]'\n`)).toBe(true);
     expect(yard.ranAtPrompt(`PS1='$(${touch})'\n`)).toBe(true);
     expect(yard.ranAtPrompt(`PROMPT_COMMAND='${touch}'\n`)).toBe(true);
     expect(yard.ranAtPrompt("A=1\n")).toBe(false);
   });
 
-  it.each(READERS)(
-    `%s, read by %s, runs none of ${String(PAYLOADS.length)} values, alone or together`,
-    (format, shell) => {
-      const refused = new Set(refusedOf(format, all));
-      const kept = [...all].filter(([name]) => !refused.has(name));
-      expect(kept.length).toBeGreaterThan(PAYLOADS.length / 2);
-      for (const values of [...kept.map((one) => new Map([one])), new Map(kept), new Map([...kept].reverse())]) {
-        const answer = written(format, values);
-        if (!("body" in answer)) throw new Error("it was carried before");
-        expect(yard.ran(shell, answer.body), answer.body.toString()).toBe(false);
-      }
-    },
-  );
+  for (const [format, shell] of READERS)
+    itInShell(
+      shell,
+      `${format}, read by ${shell}, runs none of ${String(PAYLOADS.length)} values, alone or together`,
+      () => {
+        const refused = new Set(refusedOf(format, all));
+        const kept = [...all].filter(([name]) => !refused.has(name));
+        expect(kept.length).toBeGreaterThan(PAYLOADS.length / 2);
+        for (const values of [...kept.map((one) => new Map([one])), new Map(kept), new Map([...kept].reverse())]) {
+          const answer = written(format, values);
+          if (!("body" in answer)) throw new Error("it was carried before");
+          expect(yard.ran(shell, answer.body), answer.body.toString()).toBe(false);
+        }
+      },
+    );
 
-  it.each(FORMATS)(
-    "%s runs nothing by any name that bash knows, and none that it accepts runs at a prompt",
-    (format) => {
+  for (const format of FORMATS)
+    itInBash(`${format} runs nothing by any name that bash knows, and none that it accepts runs at a prompt`, () => {
       const names = new Set([
         ...bashNames(),
         "OPTIND",
@@ -178,15 +180,14 @@ describe("Nothing runs in a shell that sources it", () => {
           const answer = written(format, new Map([[name, Buffer.from(payload)]]));
           if ("refused" in answer) continue;
           tried += 1;
-          for (const shell of everyShell) expect(yard.ran(shell, answer.body), `${shell} ${name}`).toBe(false);
+          for (const shell of HERE) expect(yard.ran(shell, answer.body), `${shell} ${name}`).toBe(false);
           if (payload !== `a[$(${touch})]`) expect(yard.ranAtPrompt(answer.body), `prompt ${name}`).toBe(false);
         }
       }
       expect(tried).toBeGreaterThan(30);
       for (const name of ["RANDOM", "SRANDOM", "OPTIND", "PS1", "PROMPT_COMMAND"])
         expect(refusedOf(format, new Map([[name, Buffer.from("x")]])), name).toEqual([name]);
-    },
-  );
+    });
 
   it("docker's format is not among them: sourced, it does run, and its first line says never to", () => {
     const answer = written("docker", new Map([["A", Buffer.from(`$(${touch})`)]]));

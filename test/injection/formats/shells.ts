@@ -2,10 +2,25 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { itWith } from "./carried.ts";
 
-export const SHELLS = ["/bin/sh", "/bin/bash", "/bin/dash"].filter((shell) => existsSync(shell));
+/** What is promised for. */
+export const SHELLS = ["/bin/sh", "/bin/bash", "/bin/dash"] as const;
 /** Its values are safe as well; its own names are more than those of the others. */
-export const ZSH = ["/bin/zsh", "/usr/bin/zsh"].filter((shell) => existsSync(shell)).slice(0, 1);
+export const ZSH = "/usr/bin/zsh";
+const BASH = "/bin/bash";
+
+/** Those that are here. */
+export const HERE = [...SHELLS, ZSH].filter((shell) => existsSync(shell));
+
+/** A test that takes a shell; where it is missing, the run says what was not proven. */
+export function itInShell(shell: string, title: string, run: () => void): void {
+  itWith(existsSync(shell), shell, title, run);
+}
+
+export function itInBash(title: string, run: () => void): void {
+  itInShell(BASH, title, run);
+}
 
 /** A folder for what shells read, and the file that must not appear there. */
 export class Yard {
@@ -45,7 +60,7 @@ export class Yard {
   ranAtPrompt(body: Buffer | string): boolean {
     rmSync(this.canary, { force: true });
     try {
-      execFileSync("/bin/bash", ["--norc", "--noprofile", "-i"], {
+      execFileSync(BASH, ["--norc", "--noprofile", "-i"], {
         env: { HOME: this.path },
         input: `. ${this.#file(body)}\ntrue\nfor a in b\ndo true; done\n`,
         stdio: ["pipe", "ignore", "ignore"],
