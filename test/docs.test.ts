@@ -15,6 +15,7 @@ const PAGES = [
   "src/access/README.md",
   "src/injection/README.md",
   "src/http/README.md",
+  "src/client/README.md",
 ];
 
 describe("the documents", () => {
