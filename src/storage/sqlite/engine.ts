@@ -7,7 +7,7 @@ import { QUEUE_LIMITS, bytesOf } from "../engine.ts";
 import type { CommitWatch, Committed, Engine, EngineHealth, Job, QueueLimits, Scribe } from "../engine.ts";
 import { EventClock } from "../event-clock.ts";
 import { Committer } from "./committer.ts";
-import { codeOf, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
+import { codeOf, emptyWal, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
 import type { Connection } from "./open.ts";
 import { reasonOf } from "./reason.ts";
 import { Statements } from "./statements.ts";
@@ -15,6 +15,8 @@ import { Statements } from "./statements.ts";
 const MOST_IN_BATCH = 128;
 const LONGEST_GATHER_MS = 2;
 const PROBE_EVERY_MS = SECOND;
+/** A read that failed like this may fail on every connection, or only on one that was open when the disk went away. */
+const OF_THE_FILE = /^SQLITE_(IOERR|CANTOPEN|CORRUPT|NOTADB)/;
 
 interface Waiting {
   readonly job: Job;
@@ -62,7 +64,7 @@ function startError(error: unknown): VaultError {
   if (isVaultError(error)) return error;
   if (codeOf(error) === "SQLITE_NOTADB")
     return new VaultError("schema_unknown", "The database file is not a database, or a damaged one.", { cause: error });
-  return new VaultError("store_unavailable", "The database cannot be opened.", { cause: error });
+  return new VaultError("store_unavailable", `The database cannot be opened: ${reasonOf(error)}.`, { cause: error });
 }
 
 class SqliteEngine implements Engine {
@@ -72,8 +74,11 @@ class SqliteEngine implements Engine {
   readonly #clock: EventClock;
   readonly #limits: QueueLimits;
   #on: Connections;
-  /** A write of these connections failed: what they believe and what is on disk may differ, so they write no more. */
-  #spent = false;
+  /**
+   * What failed of these connections: what they believe and what is on disk may differ, so they write no more. After a `sync`,
+   * the system's own memory and the disk may differ too.
+   */
+  #spent: "write" | "sync" | null = null;
   #queue: Waiting[] = [];
   #queuedBytes = 0;
   #gathering = false;
@@ -98,6 +103,7 @@ class SqliteEngine implements Engine {
     try {
       return Promise.resolve(this.#on.statements.all(sql, values));
     } catch (error) {
+      if (OF_THE_FILE.test(codeOf(error))) this.#fail(error, "write");
       return Promise.reject(new VaultError("store_unavailable", undefined, { cause: error }));
     }
   }
@@ -171,7 +177,7 @@ class SqliteEngine implements Engine {
       }
     } catch (error) {
       const known = isVaultError(error) ? error : new VaultError("store_unavailable", undefined, { cause: error });
-      this.#fail(known.cause);
+      this.#fail(known.cause, known.code === "outcome_unknown" ? "sync" : "write");
       for (const one of batch) one.reject(known);
     }
     if (this.#queue.length > 0) this.#gather();
@@ -181,18 +187,25 @@ class SqliteEngine implements Engine {
     }
   }
 
-  #fail(cause: unknown): void {
-    this.#spent = true;
+  #fail(cause: unknown, what: "write" | "sync"): void {
+    // A sync that failed is not made good by whatever fails after it.
+    if (this.#spent !== "sync") this.#spent = what;
     this.#fault = reasonOf(cause);
   }
 
   /** New connections in the place of spent ones. Throws what opening them throws; the spent ones still read. */
   #renew(): void {
-    if (!this.#spent) return;
+    if (this.#spent === null) return;
     const fresh = this.#open();
+    try {
+      if (this.#spent === "sync") emptyWal(fresh.writer);
+    } catch (error) {
+      disconnect(fresh);
+      throw error;
+    }
     const old = this.#on;
     this.#on = fresh;
-    this.#spent = false;
+    this.#spent = null;
     disconnect(old);
   }
 
@@ -208,7 +221,7 @@ class SqliteEngine implements Engine {
       );
       this.#fault = null;
     } catch (error) {
-      this.#fail(error);
+      this.#fail(error, codeOf(error).includes("FSYNC") ? "sync" : "write");
     }
   }
 }

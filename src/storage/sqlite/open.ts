@@ -95,9 +95,24 @@ export async function prepareFile(Driver: typeof Database, file: string): Promis
     db.exec("BEGIN EXCLUSIVE");
     await migrate(new Kysely<unknown>({ dialect: new SqliteDialect({ database: db }) }), "sqlite");
     db.exec("COMMIT");
+    emptyWal(db);
   } finally {
     db.close();
   }
+}
+
+/**
+ * Writes what is committed from the WAL into the database file, syncs that, and cuts the WAL off. Throws where any of it fails.
+ *
+ * Must be done before anything is written after a sync of the WAL that failed, by this process or by the one before it.
+ * Linux (since 4.13) reports such a failure once and then counts the pages as clean: they stay readable in its memory, may
+ * never have reached the disk, and no later sync writes them. Commits that were put behind such pages would be synced and
+ * acknowledged, and lost with the power: recovery reads the WAL up to the first frame that is not whole. Copied into the
+ * database file, what is committed is written and synced anew.
+ */
+export function emptyWal(db: Connection): void {
+  const [done] = db.pragma("wal_checkpoint(TRUNCATE)") as { busy: number }[];
+  if (done?.busy !== 0) throw new VaultError("store_unavailable", "Another process holds the database.");
 }
 
 /** Throws `schema_unknown` for a file that this version cannot take over; without a write to it. */
