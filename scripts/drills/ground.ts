@@ -7,19 +7,25 @@ import type { Ran, ServerProcess } from "../../test/harness.ts";
 /** Where a drill takes place: a real server process on a folder of its own, with its owner signed in. */
 export class Ground {
   readonly folder: string;
+  readonly #env: Readonly<Record<string, string>>;
   #server: ServerProcess;
   #ownerToken = "";
   #printed = "";
 
-  private constructor(folder: string, server: ServerProcess) {
+  private constructor(folder: string, env: Readonly<Record<string, string>>, server: ServerProcess) {
     this.folder = folder;
+    this.#env = env;
     this.#server = server;
   }
 
-  static async start(): Promise<Ground> {
-    const folder = await mkdtemp(join(tmpdir(), "sallyport-drill-"));
+  /** In a new folder of `parent`; the server's environment takes `env` as well, at every start. */
+  static async start({
+    parent = tmpdir(),
+    env = {},
+  }: { parent?: string; env?: Record<string, string> } = {}): Promise<Ground> {
+    const folder = await mkdtemp(join(parent, "sallyport-drill-"));
     try {
-      const ground = new Ground(folder, await startServer(folder));
+      const ground = new Ground(folder, env, await startServer(folder, { env }));
       const setUp = ground.client(await ownerSetUp(folder));
       ground.#ownerToken = (await setUp.do("set-up.complete", { body: { password: PASSWORD } })).token;
       return ground;
@@ -31,6 +37,15 @@ export class Ground {
 
   get url(): string {
     return this.#server.url;
+  }
+
+  get pid(): number {
+    return this.#server.pid;
+  }
+
+  /** When the present server is over, however it ends. */
+  get ended(): Promise<Ran> {
+    return this.#server.ended;
   }
 
   get owner(): Client {
@@ -59,7 +74,7 @@ export class Ground {
   /** The same folder again. Throws what the server says when it does not start. */
   async again(): Promise<void> {
     this.#printed += this.#server.output();
-    this.#server = await startServer(this.folder);
+    this.#server = await startServer(this.folder, { env: { ...this.#env } });
   }
 
   async close(): Promise<void> {

@@ -23,7 +23,7 @@ export class Knocker {
   /** Waits and asks again where the vault says that it has too much to do. */
   async ask(method: string, path: string, token: string, body?: unknown): Promise<Knocked | null> {
     for (let tries = 0; ; tries += 1) {
-      const answer = await this.#once(method, path, token, body);
+      const answer = await this.once(method, path, token, body);
       const busy = answer?.status === 429 || (answer?.status === 503 && answer.body.code === "overloaded");
       if (!busy || tries >= 200) return answer;
       await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 100));
@@ -34,7 +34,8 @@ export class Knocker {
     this.#agent.destroy();
   }
 
-  #once(method: string, path: string, token: string, body: unknown): Promise<Knocked | null> {
+  /** Whatever the vault says, once. */
+  once(method: string, path: string, token: string, body?: unknown): Promise<Knocked | null> {
     const text = body === undefined ? undefined : JSON.stringify(body);
     return new Promise((resolve) => {
       const sent = request(

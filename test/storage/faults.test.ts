@@ -26,19 +26,20 @@ class Disk {
   failed = 0;
 
   constructor() {
-    const disk = this;
+    const [exec, pragma, prepare] = [this.#exec, this.#pragma, this.#prepare];
+    const step = <T>(text: string, work: () => T): T => this.#step(text, work);
     vi.spyOn(Driver.prototype, "exec").mockImplementation(function (this: Database, text) {
-      return disk.#step(text, () => disk.#exec.call(this, text));
+      return step(text, () => exec.call(this, text));
     });
     vi.spyOn(Driver.prototype, "pragma").mockImplementation(function (this: Database, text, options) {
-      return disk.#step(text, () => disk.#pragma.call(this, text, options));
+      return step(text, () => pragma.call(this, text, options));
     });
     vi.spyOn(Driver.prototype, "prepare").mockImplementation(function (this: Database, text: string) {
-      const statement = disk.#prepare.call(this, text);
+      const statement = prepare.call(this, text);
       if (!text.startsWith("SAVEPOINT")) return statement;
-      const run = statement.run.bind(statement);
-      return Object.assign(statement, { run: () => disk.#step(text, () => run()) });
-    } as typeof Driver.prototype.prepare);
+      const run = statement.run.bind(statement, []);
+      return Object.assign(statement, { run: () => step(text, () => run()) });
+    });
   }
 
   fail(step: Step, code: string, after = false): void {
