@@ -8,7 +8,7 @@ import { HOLDERS, roleTable } from "#access";
 import { ERRORS } from "#base";
 import type { ErrorCode } from "#base";
 import { EXIT_CODES, EXIT_MEANINGS } from "#cli";
-import { Metrics, STATUS } from "#http";
+import { LOG_LINES, Metrics, STATUS } from "#http";
 import { SETTINGS, SETTING_NAMES, flagOf, variableOf } from "#settings";
 import type { Setting } from "#settings";
 
@@ -28,6 +28,7 @@ export function sections(): readonly Section[] {
     { file: "src/cli/README.md", mark: "exit-codes", text: exitCodes() },
     { file: "README.md", mark: "settings", text: settings() },
     { file: "src/http/README.md", mark: "metrics", text: metrics() },
+    { file: "src/http/README.md", mark: "log", text: logLines() },
   ];
 }
 
@@ -96,6 +97,15 @@ function metrics(): string {
     .described()
     .map(({ name, labels, help }) => [`\`${name}\``, labels.map((label) => `\`${label}\``).join(" "), help]);
   return table(["metric", "labels", "what"], rows);
+}
+
+function logLines(): string {
+  const rows = Object.entries(LOG_LINES).map(([message, { level, fields }]) => [
+    message,
+    level,
+    fields.map((field) => `\`${field}\``).join(" "),
+  ]);
+  return table(["message", "level", "fields"], rows);
 }
 
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {

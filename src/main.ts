@@ -14,13 +14,14 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
  * Runs the vault until SIGTERM or SIGINT, drains, and returns 0. A second signal ends it at once. SIGHUP reads the
  * certificate's files again; where it says that the terminal is gone, it ends the vault like SIGTERM.
  */
-async function up({ config }: Settings): Promise<number> {
+async function up({ config, held, file }: Settings): Promise<number> {
   // Whatever the server makes is its user's alone. Not for other commands: a child of `run` keeps the umask it was given.
   process.umask(0o077);
-  const [{ pino }, { createVault }, { Supervisor, inheritedSockets }] = await Promise.all([
+  const [{ pino }, { createVault }, { Supervisor, inheritedSockets }, { describeOrigin }] = await Promise.all([
     import("pino"),
     import("./vault.ts"),
     import("#supervisor"),
+    import("#settings"),
   ]);
   const log = pino(
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
@@ -47,6 +48,23 @@ async function up({ config }: Settings): Promise<number> {
   const vault = await createVault(config, version, log, sockets.length === 0 ? {} : { sockets });
   if (vault.founded !== null) await tellOwner(config.keysFolder, vault.founded);
   process.stdout.write(`Sallyport ${version} listens on ${vault.urls.join(" and ")}\n`);
+  log.info(
+    {
+      version,
+      node: process.versions.node,
+      store: vault.store,
+      addresses: vault.urls,
+      socket: vault.socketPath,
+      data: config.dataFolder,
+      settingsFile: file,
+      settings: Object.fromEntries(
+        held
+          .filter(({ origin }) => origin.from !== "default")
+          .map(({ name, origin }) => [name, describeOrigin(origin)]),
+      ),
+    },
+    "listening",
+  );
   const serving = `Serving ${vault.urls.join(" and ")}`;
   reload = async () => {
     await supervisor.tell("RELOADING=1");

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, stat, writeFile } from "node:fs/promises";
 import { INSTANCE, SECOND, VaultError, isLoopback, systemClock } from "#base";
 import type { Clock, Id } from "#base";
 import { loadOpenApi, loadWire } from "#contract";
@@ -57,6 +57,7 @@ export interface Vault {
   /** Where it listens, all of them. */
   readonly urls: readonly string[];
   readonly socketPath: string | null;
+  readonly store: string;
   /** The first org with its owner's set-up credential, when this was the first start. */
   readonly founded: FoundedOrg | null;
   /** Whether the store can be written and read, and the vault is unsealed. */
@@ -281,6 +282,9 @@ export async function createVault(
       keyring.adopt(keys);
     }
     async function status(org: Id<"org">): Promise<Response<"status.get">> {
+      const { queued, queuedBytes } = await store.health();
+      // The caller's own org's: how much others keep is not for him to know.
+      const keys = await keyAges(facts, org);
       return {
         version,
         node: process.version,
@@ -288,12 +292,22 @@ export async function createVault(
         startedAt: startedAt.toISOString(),
         address: servers.url,
         ...(await condition.status(org)),
+        databaseBytes: await sizeOf(join(config.dataFolder, "vault.db"), join(config.dataFolder, "vault.db-wal")),
+        queue: { jobs: queued, bytes: queuedBytes },
+        keys: {
+          dataKeys: keys.dataKeys,
+          oldestDataKeyAt: keys.oldestDataKeyAt?.toISOString() ?? null,
+          rootKeyAt: keys.rootKeyAt.toISOString(),
+        },
+        certificateExpiresAt: tls?.validTo.toISOString() ?? null,
+        turnedAway: metrics.turnedAway(),
       };
     }
 
     return {
       url: servers.url,
       urls: servers.urls,
+      store: store.kind,
       healthy: async () => (await store.health()).writable && !keyring.sealed,
       reloadCertificate: async () => (tls === null ? null : tls.reload()),
       socketPath: servers.socketPath,
@@ -327,6 +341,19 @@ async function closeAll(opened: readonly (() => void | Promise<void>)[]): Promis
   }
   if (faults.length > 0)
     throw new VaultError("store_unavailable", "The vault did not close cleanly.", { cause: faults[0] });
+}
+
+/** Together, of those that are there. */
+async function sizeOf(...files: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(
+    files.map((file) =>
+      stat(file).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** What is asked for often and changes seldom. */

@@ -50,12 +50,13 @@ export interface KeyAges {
   readonly rootKeyAt: Date;
 }
 
-/** Of all orgs. A root key is as old as its id. @throws {VaultError} `schema_unknown` in a database without keys. */
-export async function keyAges(facts: Facts): Promise<KeyAges> {
+/** Of all orgs, or of one. A root key is as old as its id. @throws {VaultError} `schema_unknown` in a database without keys. */
+export async function keyAges(facts: Facts, only?: Id<"org">): Promise<KeyAges> {
   const instance = await facts.of(INSTANCE).get("keys", { purpose: "instance", state: "current" });
   if (instance === null) throw new VaultError("schema_unknown");
   const made: Date[] = [];
-  for (const { id } of await facts.of(INSTANCE).list("orgs")) {
+  const orgs = only === undefined ? await facts.of(INSTANCE).list("orgs") : [{ id: only }];
+  for (const { id } of orgs) {
     const keys = await facts.of(id).list("keys", { where: { purpose: "data", state: "current" } });
     made.push(...keys.map(({ createdAt }) => createdAt));
   }

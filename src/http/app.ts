@@ -6,7 +6,7 @@ import express from "express";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { clientAddress } from "./address.ts";
 import { DOCS_PATHS, Docs } from "./docs.ts";
-import { checkHeaders, requestIdOf } from "./headers.ts";
+import { checkHeaders, requestIdOf, traceIdOf } from "./headers.ts";
 import { DEFAULT_LIMITS, Limits } from "./limits.ts";
 import { Load } from "./load.ts";
 import { loggedError } from "./log.ts";
@@ -46,6 +46,7 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     const forwarded = request.headers["x-forwarded-for"];
     const arrival: Arrival = {
       requestId: requestIdOf(request.headers) ?? doors.newRequestId(),
+      traceId: traceIdOf(request.headers),
       address: machine
         ? null
         : clientAddress(
@@ -128,9 +129,10 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
 
   /** The access log: these fields and no others. */
   function logRequest(arrival: Arrival, response: ServerResponse, ms: number): void {
-    const { requestId, operation: id, address, actor, code } = arrival;
+    const { requestId, traceId, operation: id, address, actor, code } = arrival;
     const fields = {
       requestId,
+      ...(traceId === null ? {} : { traceId }),
       operation: id,
       status: response.headersSent ? response.statusCode : null,
       code,

@@ -21,6 +21,8 @@ const ONCE = new Set([
 ]);
 const HOST = /^[A-Za-z0-9._~:[\]-]{1,255}$/;
 const REQUEST_ID = /^[A-Za-z0-9._-]{8,64}$/;
+/** Later versions may have more behind the flags. */
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.{0,256})?$/;
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i;
 const VERSION_TAG = /^"([1-9][0-9]{0,9})"$/;
 const IDEMPOTENCY_KEY = /^[A-Za-z0-9._~-]{8,128}$/;
@@ -55,6 +57,15 @@ export function checkHeaders(request: IncomingMessage): void {
 export function requestIdOf(headers: IncomingHttpHeaders): string | null {
   const id = headers["x-request-id"];
   return typeof id === "string" && REQUEST_ID.test(id) ? id : null;
+}
+
+/** The trace that the client's `traceparent` names (W3C Trace Context, section 3.2), or `null`. */
+export function traceIdOf(headers: IncomingHttpHeaders): string | null {
+  const { traceparent } = headers;
+  const parts = typeof traceparent === "string" ? TRACEPARENT.exec(traceparent) : null;
+  const [, version, trace = "", parent = "", more = ""] = parts ?? [];
+  if (parts === null || version === "ff" || (version === "00" && more !== "")) return null;
+  return /^0+$/.test(trace) || /^0+$/.test(parent) ? null : trace;
 }
 
 /** The bearer credential, or `null` when there is none, or none of that form (RFC 6750 section 2.1). */

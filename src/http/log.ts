@@ -7,6 +7,45 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
+/** One kind of line: how loud it is, and the fields that it may have beside `level`, `time` and `msg`. */
+export interface LogLine {
+  readonly level: "info" | "warn" | "error";
+  readonly fields: readonly string[];
+}
+
+/**
+ * Every line of the log that a running vault writes, by its message. Two more have a message that says what is wrong in
+ * a sentence, with the fields `what`, or those of a certificate.
+ */
+export const LOG_LINES: Readonly<Record<string, LogLine>> = {
+  listening: {
+    level: "info",
+    fields: ["version", "node", "store", "addresses", "socket", "data", "settingsFile", "settings"],
+  },
+  request: {
+    level: "info",
+    fields: ["requestId", "traceId", "operation", "status", "code", "ms", "address", "actor", "aborted"],
+  },
+  "request failed": { level: "error", fields: ["requestId", "operation", "error"] },
+  "the audit event of a failure was not written": { level: "error", fields: ["requestId", "operation", "error"] },
+  "background work failed; it is tried again": { level: "error", fields: ["code", "cause"] },
+  "a stored row does not prove itself": { level: "error", fields: ["table", "row"] },
+  "over, what was warned of before": { level: "info", fields: ["what"] },
+  "TLS certificate unchanged": { level: "info", fields: ["fingerprint", "validFrom", "validTo"] },
+  "TLS certificate reloaded": { level: "info", fields: ["fingerprint", "validFrom", "validTo"] },
+  "TLS certificate not reloaded: the one in use goes on": {
+    level: "error",
+    fields: ["event", "code", "faults", "inUse"],
+  },
+  "TLS handshakes failed": { level: "warn", fields: ["event", "failures"] },
+  "nothing to reload: there is no TLS, and settings need a restart": { level: "info", fields: ["signal"] },
+  "the supervisor could not be told": { level: "warn", fields: ["note", "code"] },
+  "healthy again": { level: "info", fields: [] },
+  "not healthy: the supervisor is no longer told that the vault is alive": { level: "error", fields: [] },
+  "Node 20 is past its end of life: Node 24 is recommended": { level: "warn", fields: [] },
+  draining: { level: "info", fields: ["signal"] },
+};
+
 /** What of an error may stand in a log. */
 export interface LoggedError {
   readonly name: string;

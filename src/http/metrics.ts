@@ -40,6 +40,7 @@ export interface VaultSample {
 
 /** Requests that were turned away for what they were too many of. */
 export interface TurnedAway {
+  readonly minutes: number;
   readonly rateLimited: number;
   readonly overloaded: number;
 }
@@ -158,6 +159,7 @@ export class Metrics implements RequestWatch {
     const oldest = minute() - RECENT_MINUTES;
     const recent = this.#recent.filter((one) => one.minute > oldest);
     return {
+      minutes: RECENT_MINUTES,
       rateLimited: recent.reduce((sum, one) => sum + one.rateLimited, 0),
       overloaded: recent.reduce((sum, one) => sum + one.overloaded, 0),
     };

@@ -79,6 +79,8 @@ export interface HttpDoors {
 /** A request on its way through, and what its log line will say. */
 export interface Arrival {
   readonly requestId: string;
+  /** The client's own, by which other programs' logs and this one's are joined. */
+  readonly traceId: string | null;
   readonly address: string | null;
   /** It came by the machine's own socket. */
   readonly machine: boolean;

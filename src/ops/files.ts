@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isVaultError } from "#base";
-import { fileRootKey, loadSigner } from "#crypto";
+import { fileRootKey, loadSigner, readAuthorities, readCertificate } from "#crypto";
 import { failed, ok, size, span, warning } from "./check.ts";
 import type { Check, Finding, Scene } from "./check.ts";
 
@@ -10,6 +10,8 @@ const MIB = 1024 ** 2;
 const LEAST_BYTES = 100 * MIB;
 const FEW_BYTES = 1024 * MIB;
 const LEAST_INODES = 1_000;
+/** When clients begin to be at risk: most renew a month before. */
+const SOON_MS = 14 * 86_400_000;
 /** Signed every minute while something happens. */
 const LATE_MS = 3 * 60_000;
 
@@ -36,6 +38,7 @@ export const fileChecks: readonly Check[] = [
   { name: "disk space", about: "room and inodes for the database and its log", run: diskSpace },
   { name: "file system", about: "one that keeps what it was told to keep", run: fileSystem },
   { name: "key files", about: "there, private, and of this database", run: keyFiles },
+  { name: "certificate", about: "in its time, and its key fits", run: certificate },
   { name: "checkpoint file", about: "writable, and on another disk than the data", run: checkpointFile },
   { name: "checkpoints", about: "as new as the audit log", run: checkpoints },
 ];
@@ -122,6 +125,24 @@ async function keyFiles({ config: { keysFolder }, database }: Scene): Promise<Fi
       what,
       isVaultError(error, "key_file_missing") ? "Restore the key file from its copy." : "See keys/README.md.",
     );
+  }
+}
+
+async function certificate({ config: { tls }, now }: Scene): Promise<Finding> {
+  if (tls === null) return ok("none: the vault speaks plain HTTP");
+  try {
+    const { validFrom, validTo } = await readCertificate(tls.certificateFile, tls.keyFile);
+    if (tls.clientAuthorityFile !== null) await readAuthorities(tls.clientAuthorityFile);
+    const remedy = "Renew it: a running vault takes the new files by itself.";
+    const left = validTo.getTime() - now.getTime();
+    if (now < validFrom)
+      return failed(`it is valid only from ${validFrom.toISOString()} on`, "Set the clock right, or take another.");
+    if (left < 0) return failed(`it has ended ${span(left)} ago`, remedy);
+    const what = `it ends in ${span(left)}, and its key fits`;
+    return left < SOON_MS ? warning(what, remedy) : ok(what);
+  } catch (error) {
+    if (!isVaultError(error)) throw error;
+    return failed(error.detail.faults?.[0]?.message ?? error.message, "Put the right files there.");
   }
 }
 

@@ -18,13 +18,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import { HOUR, systemClock } from "#base";
+import { DAY, HOUR, systemClock } from "#base";
 import { createIdSource, createRootKeyFile } from "#crypto";
 import { CHECKS, examine } from "#ops";
 import type { Checked } from "#ops";
 import { readSettings } from "#settings";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { kindOf } from "../../src/ops/files.ts";
+import { Authority } from "../certificates.ts";
+import type { Wanted } from "../certificates.ts";
 import { PROGRAM, cleanEnv, sallyport, startServer, startVault } from "../harness.ts";
 
 const made: string[] = [];
@@ -209,6 +211,34 @@ describe("a fault is found by", () => {
     expect((await doctor(folder))("database").result).toBe("ok");
     writeFileSync(data("vault.db-wal"), "x");
     expect((await doctor(folder))("database").what).toContain("not closed cleanly");
+  });
+
+  test("certificate: it has ended, ends soon, its key is another's, or it is not there", async () => {
+    const authority = new Authority("an authority");
+    const lay = (wanted: Wanted) => {
+      const { certificate, key } = authority.issue("vault", wanted);
+      writeFileSync(join(folder, "c.crt"), certificate);
+      writeFileSync(keys("c.key"), key, { mode: 0o600 });
+    };
+    const tls = { tlsCertificate: join(folder, "c.crt"), tlsKey: keys("c.key") };
+    const look = async () => (await doctor(folder, tls))("certificate");
+    const day = (days: number) => new Date(Date.now() + days * DAY);
+    lay({ from: day(-1), to: day(60) });
+    expect(await look()).toMatchObject({ result: "ok", what: "it ends in 59 days, and its key fits" });
+    lay({ from: day(-1), to: day(5) });
+    expect((await look()).result).toBe("warning");
+    lay({ from: day(-9), to: day(-4) });
+    expect(await look()).toMatchObject({ result: "failed", what: "it has ended 4 days ago" });
+    lay({ from: day(2), to: day(9) });
+    expect((await look()).what).toContain("valid only from");
+    const { key } = authority.issue("other", {});
+    writeFileSync(keys("c.key"), key, { mode: 0o600 });
+    expect((await look()).what).toContain("is not the key of");
+    chmodSync(keys("c.key"), 0o644);
+    expect((await look()).what).toContain("open to other users");
+    rmSync(join(folder, "c.crt"));
+    expect((await look()).what).toContain("is not there");
+    expect((await doctor(folder))("certificate").what).toContain("plain HTTP");
   });
 
   test("memory: less than the vault is told to use", async () => {

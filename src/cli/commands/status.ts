@@ -9,7 +9,7 @@ import { formatTime } from "../text.ts";
 
 export const status: Command = {
   name: "status",
-  summary: "How the vault is: version, store, audit log, warnings",
+  summary: "How the vault is: version, store, audit log, keys, load, warnings",
   about: "Who is not signed in is told whether the vault is ready. Exit code 8 where it is not.",
   examples: ["sallyport status", "sallyport status --json"],
   uses: ["status.get", "health.ready"],
@@ -47,8 +47,19 @@ function showStatus(answer: Response<"status.get">, out: Output): void {
     "in checkpoints": audit.checkpointedEvents,
     "last checkpoint": formatTime(audit.lastCheckpointAt),
     "checkpoint file": audit.checkpointPlace,
+    database: bytes(answer.databaseBytes),
+    "waiting for a commit": `${String(answer.queue.jobs)} (${bytes(answer.queue.bytes)})`,
+    "root key of": formatTime(answer.keys.rootKeyAt),
+    "data keys": answer.keys.dataKeys,
+    "oldest data key of": formatTime(answer.keys.oldestDataKeyAt),
+    "certificate ends": formatTime(answer.certificateExpiresAt),
+    [`turned away in ${String(answer.turnedAway.minutes)} minutes`]: `${String(answer.turnedAway.rateLimited)} too many of one source, ${String(answer.turnedAway.overloaded)} too many in all`,
   });
   for (const warning of answer.warnings) out.warn(warning);
+}
+
+function bytes(count: number): string {
+  return count < 1024 ** 2 ? `${String(Math.ceil(count / 1024))} KiB` : `${String(Math.round(count / 1024 ** 2))} MiB`;
 }
 
 /** A vault that is not ready says so with status 503 and the same body. */

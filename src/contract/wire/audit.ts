@@ -83,6 +83,12 @@ export const auditWire = {
         checkpointedEvents: z.int(),
         checkpointPlace: z.string(),
       }),
+      /** Of the file and its log, in bytes. */
+      databaseBytes: z.int(),
+      queue: z.strictObject({ jobs: z.int(), bytes: z.int() }),
+      keys: z.strictObject({ dataKeys: z.int(), oldestDataKeyAt: time.nullable(), rootKeyAt: time }),
+      certificateExpiresAt: time.nullable(),
+      turnedAway: z.strictObject({ minutes: z.int(), rateLimited: z.int(), overloaded: z.int() }),
       warnings: z.array(z.string()),
     }),
   },
