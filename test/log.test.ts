@@ -112,15 +112,14 @@ test("`status` tells of queue, keys, certificate, size and what was turned away;
   const vault = await startVault({ settings: { maxFailures: "1" } });
   try {
     const other = await vault.org("acme");
-    const write = (one: typeof other, secret: string) =>
-      one.do("secret.write", { params: { environment: "dev", namespace: "default", secret }, body: { value: "v" } });
-    await write(vault.owner, "A");
+    await other.do("environment.create", { body: { name: "extra" } });
     for (let at = 0; at < 4; at += 1)
       await vault.anonymous.try("session.create", { body: { login: "no", password: "x".repeat(12) } });
     const state = await vault.owner.do("status.get");
     expect(state.databaseBytes).toBeGreaterThan(50_000);
     expect(state.queue).toEqual({ jobs: 0, bytes: 0 });
     expect(state.keys.dataKeys).toBe((await vault.owner.do("environment.list")).items.length);
+    expect((await other.do("status.get")).keys.dataKeys).toBe(state.keys.dataKeys + 1);
     expect(Date.now() - new Date(state.keys.rootKeyAt).getTime()).toBeLessThan(600_000);
     expect(state.certificateExpiresAt).toBeNull();
     expect(state.turnedAway).toMatchObject({ minutes: 5, overloaded: 0 });
