@@ -5,8 +5,8 @@ import { encodeRow, snake } from "../table.ts";
 import { TABLES } from "../tables.ts";
 import { MissedExpectation } from "../engine.ts";
 import type { AuditRow, ChainHead, CommitWatch, Committed, Job, Scribe, Statement } from "../engine.ts";
-import { codeOf } from "./open.ts";
 import type { Connection } from "./open.ts";
+import { codeOf } from "./reason.ts";
 import { Statements } from "./statements.ts";
 
 /** A node of one machine has one chain an org. */

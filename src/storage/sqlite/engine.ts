@@ -7,9 +7,9 @@ import { QUEUE_LIMITS, bytesOf } from "../engine.ts";
 import type { CommitWatch, Committed, Engine, EngineHealth, Job, QueueLimits, Scribe } from "../engine.ts";
 import { EventClock } from "../event-clock.ts";
 import { Committer } from "./committer.ts";
-import { codeOf, emptyWal, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
+import { emptyWal, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
 import type { Connection } from "./open.ts";
-import { reasonOf } from "./reason.ts";
+import { codeOf, reasonOf } from "./reason.ts";
 import { Statements } from "./statements.ts";
 
 const MOST_IN_BATCH = 128;

@@ -2,7 +2,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { VaultError, bytesToId } from "#base";
 import type { Id } from "#base";
-import { codeOf, loadDriver, openReader } from "./open.ts";
+import { loadDriver, openReader } from "./open.ts";
+import { codeOf } from "./reason.ts";
 import type { Connection } from "./open.ts";
 
 /** What a look at a database says of it. */

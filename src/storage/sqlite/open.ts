@@ -5,6 +5,7 @@ import type Database from "better-sqlite3";
 import { Kysely, SqliteDialect } from "kysely";
 import { VaultError } from "#base";
 import { checkKnown, migrate } from "../migrations/index.ts";
+import { codeOf, reasonOf } from "./reason.ts";
 
 export type Connection = Database.Database;
 
@@ -78,7 +79,8 @@ export function lockFolder(Driver: typeof Database, folder: string): Connection 
     lock?.close();
     if (codeOf(error).startsWith("SQLITE_BUSY"))
       throw new VaultError("folder_in_use", `${folder} is locked by a running process.`);
-    throw new VaultError("store_unavailable", `The data folder ${folder} cannot be written.`, { cause: error });
+    const why = codeOf(error).startsWith("SQLITE_") ? `: ${reasonOf(error)}` : "";
+    throw new VaultError("store_unavailable", `The data folder ${folder} cannot be written${why}.`, { cause: error });
   }
 }
 
@@ -180,9 +182,4 @@ function knownMigrations(db: Connection): readonly string[] {
   if (!tables.includes("kysely_migration"))
     throw new VaultError("schema_unknown", "The database file belongs to another program.");
   return db.prepare("SELECT name FROM kysely_migration ORDER BY name").pluck().all().map(String);
-}
-
-/** SQLite's code of an error, or the empty string. */
-export function codeOf(error: unknown): string {
-  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
 }

@@ -1,4 +1,7 @@
-import { codeOf } from "./open.ts";
+/** SQLite's code of an error, or the empty string. */
+export function codeOf(error: unknown): string {
+  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
+}
 
 /** By the beginning of SQLite's code, the longest first (sqlite.org/rescode.html). */
 const WORDS = [
