@@ -1,4 +1,4 @@
-import { exchangeToken, exchangeTokenAs } from "#client";
+import { loadLaunching } from "#client";
 import type { Client, TextForm } from "#client";
 import { FORMAT_NAMES } from "#contract";
 import type { ExchangeFormat } from "#contract";
@@ -47,6 +47,7 @@ export async function exchangeInto(
   { token, runner }: Pick<LaunchToken, "token" | "runner">,
   leased: boolean,
 ): Promise<{ text: Buffer; lease: string | null }> {
+  const { exchangeToken, exchangeTokenAs } = await loadLaunching();
   if (form.format !== "json") return exchangeTokenAs(client, token, runner, form);
   const { answer, lease } = await exchangeToken(client, token, runner);
   const { lease: _, ...alone } = answer;

@@ -1,4 +1,4 @@
-import { fromEnvironment, kindInEnvironment, mintToken, readToken } from "#client";
+import { fromEnvironment, kindInEnvironment, loadLaunching, readToken } from "#client";
 import type { Minted } from "#client";
 import type { Cli } from "./cli.ts";
 import type { Option } from "./command.ts";
@@ -52,6 +52,7 @@ export async function launchToken(cli: Cli, given: Given): Promise<LaunchToken> 
     given.text("workload") ?? cli.env.SALLYPORT_WORKLOAD ?? cli.project().workload ?? DEFAULT_WORKLOAD,
   );
   const target = { ...params, environment: cli.environment(given) };
+  const { mintToken } = await loadLaunching();
   const minted = await mintToken(cli.client, target, runner).catch((error: unknown) => {
     const isOurs = error instanceof CliError && error.status === null && error.code === "runner_required";
     throw isOurs ? error.with({ remedy: HOW_TO_RUN }) : error;

@@ -1,4 +1,3 @@
-import { setTimeout } from "node:timers/promises";
 import { CATALOG } from "#contract";
 import type { ClientRequest, Operation, OperationId, RequestHeaders, Response } from "#contract";
 import { SallyportError, notOfAVault, usage } from "./error.ts";
@@ -174,6 +173,7 @@ function busyForMs({ status, detail }: SallyportError): number | null {
 const SHORTEST_PAUSE_MS = 100;
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  const { setTimeout } = await import("node:timers/promises");
   try {
     await setTimeout(ms, undefined, signal === undefined ? {} : { signal });
   } catch {

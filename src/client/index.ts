@@ -11,7 +11,7 @@
  */
 export { Sallyport } from "./sallyport.ts";
 export type { ConnectOptions, LaunchOptions } from "./sallyport.ts";
-export { Launch } from "./launch.ts";
+export type { Launch } from "./launch.ts";
 export { Client } from "./client.ts";
 export type { Asked, AskedOfAll, FindCredential, Item, ListId, PagedId, Received } from "./client.ts";
 export { SallyportError } from "./error.ts";
@@ -19,14 +19,16 @@ export type { ClientCode, FailureOptions } from "./error.ts";
 export type { OperationId, RequestHeaders, Response } from "#contract";
 
 // ---- for the command line
+/** Loaded when something is launched: most commands are started, and end, without. */
+export async function loadLaunching() {
+  return import("./launching.ts");
+}
 export { asCredential, fromEnvironment, kindInEnvironment, readToken } from "./credential.ts";
 export type { Credential, TokenSource } from "./credential.ts";
 export { isErrorCode, notOfAVault, usage } from "./error.ts";
-export { exchangeToken, exchangeTokenAs, mintToken, revokeUnused } from "./exchange.ts";
 export type { Delivery, Minted, Target, TextForm } from "./exchange.ts";
 export { codeOf, readDescriptor, readFile, readPrivateFile } from "./file.ts";
 export type { Environment } from "./file.ts";
-export { endLease, keepLease } from "./lease-keeper.ts";
 export type { Lease, LeaseKeeper } from "./lease-keeper.ts";
 export { DEFAULT_ADDRESS, describePlace, findSocket, parseAddress } from "./place.ts";
 export type { Place } from "./place.ts";

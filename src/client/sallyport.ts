@@ -4,10 +4,9 @@ import { Client } from "./client.ts";
 import { asCredential, fromEnvironment, readToken } from "./credential.ts";
 import type { Credential } from "./credential.ts";
 import { SallyportError, usage } from "./error.ts";
-import { exchangeToken, mintToken } from "./exchange.ts";
-import type { Target } from "./exchange.ts";
+import type { Delivery, Target } from "./exchange.ts";
 import { readFile } from "./file.ts";
-import { Launch } from "./launch.ts";
+import type { Launch } from "./launch.ts";
 import { DEFAULT_ADDRESS, describePlace, findSocket, parseAddress } from "./place.ts";
 import type { Place } from "./place.ts";
 import type { TokenKind } from "./token.ts";
@@ -97,10 +96,11 @@ export const Sallyport = {
 
     const client = clientOf(place, options, credential);
     try {
+      const { exchangeToken, mintToken } = await import("./exchange.ts");
       const { signal } = options;
       const by = runner?.token ?? null;
       const one = token?.token ?? (await mintToken(client, targetOf(options, env), by, signal)).token;
-      return held(client, await exchangeToken(client, one, by, signal), options.onWarning);
+      return await held(client, await exchangeToken(client, one, by, signal), options.onWarning);
     } catch (error) {
       client.close();
       throw error;
@@ -109,7 +109,8 @@ export const Sallyport = {
 } as const;
 
 /** A launch that ends with the process, where the process has nothing left to do and nobody ended it before. */
-function held(client: Client, delivery: Awaited<ReturnType<typeof exchangeToken>>, onWarning = warn): Launch {
+async function held(client: Client, delivery: Delivery, onWarning = warn): Promise<Launch> {
+  const { Launch } = await import("./launch.ts");
   const whenIdle = (exitCode: number) => void launch.end(exitCode);
   process.on("beforeExit", whenIdle);
   const launch = new Launch(client, delivery, onWarning, () => process.off("beforeExit", whenIdle));

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Client as CliClient, connect, exchangeToken, keepLease } from "#client";
+import { Client as CliClient, connect, loadLaunching } from "#client";
 import { PROGRAM, startVault } from "../harness.ts";
 import type { Client, TestVault } from "../harness.ts";
 import { fakeToken } from "./harness.ts";
@@ -139,6 +139,7 @@ describe("sallyport run", () => {
   });
 
   test("its lease is renewed while the child runs, and a vault that is away does not end it", async () => {
+    const { exchangeToken, keepLease } = await loadLaunching();
     const client = new CliClient(connect({ kind: "url", url: new URL(tap.url) }), () => Promise.resolve(null), "1.2.3");
     const { lease } = await exchangeToken(client, (await mint()).token, null);
     const warnings: string[] = [];

@@ -1,4 +1,4 @@
-import { endLease, revokeUnused } from "#client";
+import { loadLaunching } from "#client";
 import type { Command } from "../command.ts";
 import { FORMAT, KUBERNETES, KUBERNETES_FIELDS, exchangeInto, formOf, putOut } from "../exported.ts";
 import { openPrivateFile } from "../file.ts";
@@ -42,7 +42,7 @@ export const exportVariables: Command = {
       const { client } = cli;
       const { text, lease } = await exchangeInto(form, client, token, false).catch(async (error: unknown) => {
         // It would lie there until it expires: a value that the format cannot carry left it unused.
-        if (token.minted !== null) await revokeUnused(client, token.minted.injectionId);
+        if (token.minted !== null) await (await loadLaunching()).revokeUnused(client, token.minted.injectionId);
         throw error;
       });
       let exitCode = EXIT_FAILED;
@@ -50,7 +50,7 @@ export const exportVariables: Command = {
         putOut(cli, text, file, path ?? "");
         exitCode = 0;
       } finally {
-        if (lease !== null) await endLease(client, lease, exitCode);
+        if (lease !== null) await (await loadLaunching()).endLease(client, lease, exitCode);
       }
     } catch (error) {
       file?.discard();

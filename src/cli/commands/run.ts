@@ -1,4 +1,4 @@
-import { Launch, exchangeToken } from "#client";
+import { loadLaunching } from "#client";
 import { childEnvironment } from "../child-environment.ts";
 import type { Command } from "../command.ts";
 import { CliError, usage } from "../error.ts";
@@ -35,6 +35,7 @@ export const run: Command = {
     if (command === undefined) throw usage("There is no command to start: sallyport run -- npm start");
     const { client } = cli;
     const { token, runner } = await launchToken(cli, given);
+    const { Launch, exchangeToken } = await loadLaunching();
     const launched = new Launch(client, await exchangeToken(client, token, runner), (text) => cli.out.warn(text));
     let environment: Record<string, string>;
     try {
