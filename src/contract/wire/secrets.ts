@@ -22,6 +22,8 @@ const policy = z.strictObject({
   workloads: z.array(z.string().max(130)).max(100),
   roles: z.array(z.string().max(63)).max(20),
 });
+/** The launch that was given it last; the workload only for readers who may know of it. */
+const lastUse = z.strictObject({ at: time, workload: z.string().nullable(), environment: name });
 const secret = z.strictObject({
   id: idOf("sec"),
   environment: name,
@@ -41,6 +43,7 @@ const secret = z.strictObject({
   updatedBy: z.string(),
   deletedAt: time.nullable(),
   restorableUntil: time.nullable(),
+  lastUsed: lastUse.nullable(),
 });
 const secretVersion = z.strictObject({
   version,
@@ -58,28 +61,160 @@ const filter = z.strictObject({
   prefix: z.string().max(128).optional(),
   state: z.enum(["active", "deleted"]).optional(),
 });
+const scope = z.strictObject({ environment: name, namespace: name });
+const value = {
+  value: z
+    .string()
+    .max(MAX_VALUE_TEXT)
+    .refine((text) => !/\p{Cs}/u.test(text), "not well-formed Unicode: send base64"),
+  encoding: encoding.optional(),
+};
+const base64Holds = (given: { value?: string | undefined; encoding?: string | undefined }) =>
+  given.encoding !== "base64" || isBase64(given.value ?? "");
+const NOT_BASE64 = { path: ["value"], message: "not base64 (RFC 4648 section 4, padded)" };
+const written = secret.extend({ created: z.boolean(), changed: z.boolean() });
 
 /** Secrets: names, metadata, versions; values go in by `secret.write` and out only by `secret.reveal` and the exchange. */
 export const secretsWire = {
-  "secret.search": { query: filter, response: listOf(secret) },
+  "secret.search": {
+    query: filter.extend({
+      environment: name.optional(),
+      namespace: name.optional(),
+      /** Part of the name, whatever its case. */
+      contains: z.string().min(1).max(128).optional(),
+      tag: name.optional(),
+      owner: line(100).optional(),
+      /** Login or name of who wrote it last. */
+      author: z.string().min(1).max(63).optional(),
+      createdBefore: timeIn.optional(),
+      createdAfter: timeIn.optional(),
+      updatedBefore: timeIn.optional(),
+      updatedAfter: timeIn.optional(),
+      /** Never used counts as used before any time. */
+      usedBefore: timeIn.optional(),
+      usedAfter: timeIn.optional(),
+      rotateBefore: timeIn.optional(),
+    }),
+    response: listOf(secret),
+  },
   "secret.list": { ...inScope, query: filter, response: listOf(secret) },
+  "secret.bulk": {
+    ...inScope,
+    body: z.strictObject({
+      secrets: z
+        .array(
+          z
+            .strictObject({
+              name: secretName,
+              ...value,
+              /** Without one only the metadata of a secret that is there. */
+              value: value.value.optional(),
+              /** The version it must have now; 0: it must not be there yet. */
+              ifVersion: z.int().min(0).max(2_147_483_647).optional(),
+              ...metadata,
+            })
+            .refine(base64Holds, NOT_BASE64),
+        )
+        .min(1)
+        .max(500)
+        .refine((all) => new Set(all.map((one) => one.name)).size === all.length, "a name stands twice"),
+      preview: z.boolean().optional(),
+    }),
+    response: z.strictObject({
+      preview: z.boolean(),
+      items: z.array(
+        z.strictObject({
+          name: secretName,
+          action: z.enum(["create", "write", "describe", "unchanged", "missing"]),
+          version: version.nullable(),
+        }),
+      ),
+    }),
+  },
+  "secret.copy": {
+    body: z.strictObject({
+      from: scope,
+      to: scope,
+      /** All active secrets of the scope, if not given. */
+      names: z.array(secretName).min(1).max(500).optional(),
+      rename: z.record(secretName, secretName).optional(),
+      overwrite: z.boolean().optional(),
+      move: z.boolean().optional(),
+      /** Move also what something uses. */
+      force: z.boolean().optional(),
+      preview: z.boolean().optional(),
+    }),
+    response: z.strictObject({
+      preview: z.boolean(),
+      items: z.array(
+        z.strictObject({
+          name: secretName,
+          as: secretName,
+          action: z.enum(["create", "write", "taken"]),
+          version: version.nullable(),
+          usedBy: z.array(z.string()),
+        }),
+      ),
+    }),
+  },
+  "secret.compare": {
+    body: z
+      .strictObject({ from: scope, to: scope, values: z.boolean().optional(), reason: reason.optional() })
+      .refine((body) => body.values !== true || body.reason !== undefined, {
+        path: ["reason"],
+        message: "comparing values needs a reason",
+      }),
+    response: z.strictObject({
+      valuesCompared: z.boolean(),
+      items: z.array(
+        z.strictObject({
+          name: secretName,
+          from: z.strictObject({ version, updatedAt: time }).nullable(),
+          to: z.strictObject({ version, updatedAt: time }).nullable(),
+          /** Null: in one of them only, or not compared. */
+          same: z.boolean().nullable(),
+        }),
+      ),
+    }),
+  },
   "secret.write": {
     ...inSecret,
     headers: ["If-Match", "If-None-Match"],
-    body: z
-      .strictObject({
-        value: z
-          .string()
-          .max(MAX_VALUE_TEXT)
-          .refine((text) => !/\p{Cs}/u.test(text), "not well-formed Unicode: send base64"),
-        encoding: encoding.optional(),
-        ...metadata,
-      })
-      .refine((body) => body.encoding !== "base64" || isBase64(body.value), {
-        path: ["value"],
-        message: "not base64 (RFC 4648 section 4, padded)",
-      }),
-    response: secret.extend({ created: z.boolean(), changed: z.boolean() }),
+    body: z.strictObject({ ...value, ...metadata }).refine(base64Holds, NOT_BASE64),
+    response: written,
+  },
+  "secret.generate": {
+    ...inSecret,
+    headers: ["If-Match", "If-None-Match"],
+    body: z.strictObject({
+      kind: z.enum(["hex", "base64url", "alnum", "passphrase"]),
+      /** Random bytes for `hex` and `base64url` (32), characters for `alnum` (32), words for `passphrase` (8). */
+      length: z.int().min(1).max(1024).optional(),
+      ...metadata,
+    }),
+    response: written,
+  },
+  "secret.uses": {
+    ...inSecret,
+    response: z.strictObject({
+      references: z.array(
+        z.strictObject({
+          workload: z.string(),
+          environment: name,
+          variables: z.array(z.string()),
+          /** The version the reference is pinned to. */
+          pinned: version.nullable(),
+          manifestVersion: version,
+          /** False: only the newest manifest says so, which is not deployed there. */
+          deployed: z.boolean(),
+        }),
+      ),
+      /** References that the reader may not see. */
+      hidden: z.int(),
+      /** Launches that hold it now. */
+      launches: z.int(),
+      lastUsed: lastUse.nullable(),
+    }),
   },
   "secret.get": { ...inSecret, response: secret },
   "secret.update": { ...inSecret, headers: ["If-Match"], body: z.strictObject(metadata), response: secret },
