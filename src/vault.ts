@@ -35,8 +35,8 @@ import {
 } from "#access";
 import { Authenticator, Orgs, ServiceUsers, Sessions, SignIn, Users, blockList } from "#identity";
 import type { FoundedOrg } from "#identity";
-import { Secrets, Values, Versions } from "#secrets";
-import { Deployments, Manifests, Workloads } from "#workloads";
+import { Bulk, Comparison, Copies, Secrets, Values, Versions, Writes } from "#secrets";
+import { Deployments, Manifests, Uses, Workloads } from "#workloads";
 import { Exchange, Injections, Leases, Mint } from "#injection";
 import { Metrics, Tls, createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Rooms, VaultSample } from "#http";
@@ -210,6 +210,8 @@ export async function createVault(
     const authenticator = new Authenticator({ facts, tally, clock: store, reach });
     const hasher = new PasswordHasher(overrides.passwords);
     const values = new Values(keyring);
+    const writes = new Writes(store, values, ids);
+    const uses = new Uses(guard, store);
     const orgs = new Orgs(guard, store, facts, keyring, ids);
     const rooms: Rooms = {
       guard,
@@ -225,7 +227,11 @@ export async function createVault(
       sessions: new Sessions(guard, store),
       signIn: new SignIn({ guard, store, facts, tally, hasher, ids }),
       secrets: new Secrets(guard, store),
-      versions: new Versions(guard, store, values, ids),
+      versions: new Versions(guard, store, values, writes, uses),
+      bulk: new Bulk(guard, store, writes),
+      copies: new Copies(guard, store, values, writes, uses),
+      comparison: new Comparison(guard, store, values),
+      uses,
       workloads: new Workloads(guard, store, ids),
       manifests: new Manifests(guard, store, ids),
       deployments: new Deployments(guard, store, ids),

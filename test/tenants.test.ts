@@ -106,7 +106,9 @@ async function inventory(): Promise<string> {
 
 const actorOperations = (Object.keys(CATALOG) as OperationId[]).filter((id) => CATALOG[id].auth === "actor");
 /** Those that name something of ours, in the path or in the body. */
-const about = actorOperations.filter((id) => CATALOG[id].path.includes("{") || id === "grant.create");
+const about = actorOperations.filter(
+  (id) => CATALOG[id].path.includes("{") || ["grant.create", "secret.copy", "secret.compare"].includes(id),
+);
 /** Lists and settings of the caller's own org. */
 const own = actorOperations.filter(
   (id) => !about.includes(id) && ["read"].includes(CATALOG[id].effect) && CATALOG[id].permission !== "instance.admin",

@@ -57,6 +57,23 @@ export class Guard {
     });
   }
 
+  /**
+   * The other place of an operation that is about two: its rows, where the actor may do all of this there. Refuses as
+   * {@link require} does, but issues no permit: the operation's own records how it ends.
+   */
+  async also<W extends Where>(actor: Actor, actions: readonly Permission[], where: W): Promise<PlaceOf[W["on"]]> {
+    const known = await this.#knowledge.of(actor);
+    const found = await find(this.#knowledge.reader(actor.org), known, actor.org, where);
+    for (const action of actions) {
+      const decision =
+        found === null
+          ? UNKNOWN
+          : combine(found, (place) => decide(known.subject, action, place, known.facts, this.now()));
+      if (!decision.allowed) throw refusal(decision, action, where);
+    }
+    return (found?.rows ?? null) as PlaceOf[W["on"]];
+  }
+
   /** What the same actor may do at another place, where an operation looks at more than one: no permit, no event. */
   async weigh(actor: Actor, action: Permission, place: Omit<Place, "org">): Promise<Decision> {
     const known = await this.#knowledge.of(actor);
@@ -97,6 +114,17 @@ export class Guard {
   ): Promise<Decision> {
     const known = await this.#knowledge.ofPrincipal(org, principal);
     return known === null ? UNKNOWN : decide(known.subject, action, { ...place, org }, known.facts, this.now());
+  }
+
+  /** {@link weighFor} of one principal at many places: looked up once. */
+  async judge(
+    org: Id<"org">,
+    principal: Id<"prn">,
+  ): Promise<(action: Permission, place: Omit<Place, "org">) => Decision> {
+    const known = await this.#knowledge.ofPrincipal(org, principal);
+    const now = this.now();
+    return (action, place) =>
+      known === null ? UNKNOWN : decide(known.subject, action, { ...place, org }, known.facts, now);
   }
 
   /** The scopes in which the actor may do this: becomes part of a query, so that nothing is filtered after paging. */
@@ -171,7 +199,7 @@ export class Guard {
     found: Found | null,
     decision: Decision,
   ): Promise<never> {
-    const code = decision.visible ? (decision.missing === null ? "disabled" : "forbidden") : "not_found";
+    const error = refusal(decision, action, where);
     // Whoever is refused may read the event: of what is not theirs to know it says what they asked for, and no more.
     const [because, scope] = decision.visible
       ? [decision.because, found?.scope ?? NOWHERE]
@@ -185,18 +213,24 @@ export class Guard {
     });
     await this.#store.commit(permit, null, {
       result: "refused",
-      code,
+      code: error.code,
       ...(decision.visible ? {} : { target: { type: where.on, id: null, name: wordsOf(where) } }),
     });
-    if (code === "forbidden")
-      throw new VaultError("forbidden", undefined, { detail: { missing: { permission: action, on: wordsOf(where) } } });
-    if (code === "disabled") throw new VaultError("disabled", `Not now: ${decision.because}.`);
-    throw new VaultError("not_found");
+    throw error;
   }
 
   #draft(chain: Id<"org">, because: string, scope: EventScope, onBehalfOf: Id<"prn"> | null): EventDraft {
     return { id: this.#ids.next("evt"), chain, because, onBehalfOf, ...scope };
   }
+}
+
+/** What the caller is told: nothing of what is not theirs to know. */
+function refusal(decision: Decision, action: Permission, where: Where): VaultError {
+  if (!decision.visible) return new VaultError("not_found");
+  if (decision.missing === null) return new VaultError("disabled", `Not now: ${decision.because}.`);
+  return new VaultError("forbidden", undefined, {
+    detail: { missing: { permission: action, on: wordsOf(where) } },
+  });
 }
 
 const UNKNOWN: Decision = { allowed: false, because: "there is no such thing", missing: null, visible: false };

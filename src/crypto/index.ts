@@ -13,6 +13,8 @@ export type { Field } from "./fields.ts";
 export { equal } from "./equal.ts";
 export { sha256 } from "./hash.ts";
 export { createIdSource, randomBytes } from "./random.ts";
+export { generateValue } from "./generate.ts";
+export type { GeneratedKind } from "./generate.ts";
 export { open, seal, sealedKeyId, symmetricKey } from "./aead.ts";
 export type { SymmetricKey } from "./aead.ts";
 export type { MacKey } from "./mac.ts";

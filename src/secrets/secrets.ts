@@ -1,12 +1,14 @@
 import { VaultError } from "#base";
 import type { Actor } from "#base";
-import { Change, listPage, noneOf, oneOf, startingWith } from "#storage";
-import type { Page, PageRequest, Reader, Row, Store } from "#storage";
+import { Change, listPage } from "#storage";
+import type { Page, Reader, Row, Store } from "#storage";
 import { differences, principalOf } from "#access";
 import type { Guard } from "#access";
 import { policyOf } from "./policy.ts";
 import type { PolicyRequest } from "./policy.ts";
-import { RESTORABLE_MS, secretViews } from "./view.ts";
+import { listed, searched } from "./search.ts";
+import type { ListFilter, SearchFilter } from "./search.ts";
+import { RESTORABLE_MS, SecretViews } from "./view.ts";
 import type { SecretView } from "./view.ts";
 
 /** Which secret, by names. */
@@ -23,46 +25,38 @@ export interface Metadata {
   readonly rotateBy?: Date | null | undefined;
 }
 
-export interface SecretFilter extends PageRequest {
-  readonly prefix?: string | undefined;
-  readonly state?: "active" | "deleted" | undefined;
-}
-
 /** Secrets without their values: names, metadata, policy, and where they stand in their life. */
 export class Secrets {
   readonly #guard: Guard;
   readonly #store: Store;
+  readonly #views: SecretViews;
 
   constructor(guard: Guard, store: Store) {
     this.#guard = guard;
     this.#store = store;
+    this.#views = new SecretViews(guard, store);
   }
 
   /** Over every scope in which the actor may list. */
-  async search(actor: Actor, filter: SecretFilter): Promise<Page<SecretView>> {
+  async search(actor: Actor, filter: SearchFilter): Promise<Page<SecretView>> {
     const { permit, seen } = await this.#guard.among(actor, "secret.list");
     const reader = this.#store.read(permit);
-    const standing = await standingEnvironments(reader);
-    const page = await listPage(
-      reader,
-      "secrets",
-      { where: { ...filtered(filter), environmentId: oneOf(standing) }, scopes: seen.scopes, order: ["name", "id"] },
-      filter,
-    );
-    return { items: await secretViews(reader, page.items), next: page.next };
+    const where = await searched(reader, filter);
+    const page = await listPage(reader, "secrets", { where, scopes: seen.scopes, order: ["name", "id"] }, filter);
+    return { items: await this.#views.of(permit, page.items), next: page.next };
   }
 
   async list(
     actor: Actor,
     scope: { environment: string; namespace: string },
-    filter: SecretFilter,
+    filter: ListFilter,
   ): Promise<Page<SecretView>> {
     const permit = await this.#guard.require(actor, "secret.list", { on: "scope", ...scope });
     const reader = this.#store.read(permit);
     const { environment, namespace } = permit.place;
-    const where = { ...filtered(filter), environmentId: environment.id, namespaceId: namespace.id };
+    const where = { ...listed(filter), environmentId: environment.id, namespaceId: namespace.id };
     const page = await listPage(reader, "secrets", { where, order: ["name", "id"] }, filter);
-    return { items: await secretViews(reader, page.items), next: page.next };
+    return { items: await this.#views.of(permit, page.items), next: page.next };
   }
 
   async get(actor: Actor, at: SecretAt): Promise<SecretView> {
@@ -72,7 +66,7 @@ export class Secrets {
       namespace: at.namespace,
     });
     const reader = this.#store.read(permit);
-    return viewOf(reader, await standing(reader, permit.place, at.secret));
+    return this.#views.one(permit, await standing(reader, permit.place, at.secret));
   }
 
   async update(actor: Actor, at: SecretAt, metadata: Metadata, ifMatch?: number | null): Promise<SecretView> {
@@ -95,7 +89,7 @@ export class Secrets {
       target: { type: "secret", id: before.id, name: before.name },
       changes: differences(before, after, ["description", "tags", "owner", "rotateBy"]),
     });
-    return viewOf(reader, after);
+    return this.#views.one(permit, after);
   }
 
   /** Which namespaces, workloads and roles may reference it; `null` for the default: its own namespace. */
@@ -108,13 +102,13 @@ export class Secrets {
     const reader = this.#store.read(permit);
     const before = await standing(reader, permit.place, at.secret);
     const after = { ...before, policy: await policyOf(reader, policy, before.namespaceId) };
-    const [shownBefore, shownAfter] = await secretViews(reader, [before, after]);
+    const [shownBefore, shownAfter] = await this.#views.of(permit, [before, after]);
     await this.#store.commit(permit, new Change().replace("secrets", before, after).raiseEpoch(), {
       result: "success",
       target: { type: "secret", id: before.id, name: before.name },
       changes: [{ field: "policy", before: shownBefore?.policy ?? null, after: shownAfter?.policy ?? null }],
     });
-    return viewOf(reader, after);
+    return this.#views.one(permit, after);
   }
 
   /** Nothing gets it from now on; it can be brought back for 30 days. */
@@ -160,7 +154,7 @@ export class Secrets {
       result: "success",
       target: { type: "secret", id: deleted.id, name: deleted.name },
     });
-    return viewOf(reader, after);
+    return this.#views.one(permit, after);
   }
 }
 
@@ -221,24 +215,4 @@ export function metadataOf(
     owner: given.owner ?? before?.owner ?? "",
     rotateBy: given.rotateBy === undefined ? (before?.rotateBy ?? null) : given.rotateBy,
   };
-}
-
-export async function viewOf(reader: Reader, secret: Row<"secrets">): Promise<SecretView> {
-  const [view] = await secretViews(reader, [secret]);
-  if (view === undefined) throw new VaultError("internal");
-  return view;
-}
-
-function filtered(filter: SecretFilter) {
-  return {
-    state: filter.state ?? ("active" as const),
-    ...(filter.prefix === undefined ? {} : { name: startingWith(filter.prefix) }),
-  };
-}
-
-/** A deleted environment's secrets are no longer anywhere. */
-async function standingEnvironments(reader: Reader): Promise<Row<"environments">["id"][]> {
-  return (await reader.list("environments", { where: { state: noneOf(["deleted"]) } })).map(
-    (environment) => environment.id,
-  );
 }

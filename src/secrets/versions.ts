@@ -1,17 +1,21 @@
-import { Turns, VaultError, isVaultError } from "#base";
-import type { Actor, IdSource, Permit, Redacted } from "#base";
-import { equal } from "#crypto";
-import { Change, MissedExpectation } from "#storage";
-import type { NewRow, Reader, Row, Store } from "#storage";
+import { VaultError } from "#base";
+import type { Actor, Permit, Redacted } from "#base";
+import { generateValue } from "#crypto";
+import type { GeneratedKind } from "#crypto";
+import { Change } from "#storage";
+import type { Reader, Row, Store } from "#storage";
 import { differences, namesOf, principalOf } from "#access";
 import type { Guard, ScopePlace } from "#access";
-import { expectPlace, metadataOf, mustMatch, newestDeleted, standing, viewOf } from "./secrets.ts";
+import { metadataOf, mustMatch, newestDeleted, standing } from "./secrets.ts";
 import type { Metadata, SecretAt } from "./secrets.ts";
+import { usedByWords } from "./users.ts";
+import type { SecretUsers } from "./users.ts";
 import type { Values } from "./values.ts";
+import { SecretViews } from "./view.ts";
 import type { SecretView } from "./view.ts";
+import type { Draft, Writes } from "./writes.ts";
 
-const MOST_SECRETS = 100_000;
-const MOST_TRIES = 5;
+const DESCRIBED = ["description", "tags", "owner", "rotateBy"] as const;
 
 export interface WriteConditions {
   readonly ifMatch?: number | null | undefined;
@@ -32,15 +36,17 @@ export class Versions {
   readonly #guard: Guard;
   readonly #store: Store;
   readonly #values: Values;
-  readonly #ids: IdSource;
-  /** Writes of one secret wait for each other: each is a version, so none may give up because of the others. */
-  readonly #turns = new Turns();
+  readonly #writes: Writes;
+  readonly #users: SecretUsers;
+  readonly #views: SecretViews;
 
-  constructor(guard: Guard, store: Store, values: Values, ids: IdSource) {
+  constructor(guard: Guard, store: Store, values: Values, writes: Writes, users: SecretUsers) {
     this.#guard = guard;
     this.#store = store;
     this.#values = values;
-    this.#ids = ids;
+    this.#writes = writes;
+    this.#users = users;
+    this.#views = new SecretViews(guard, store);
   }
 
   /**
@@ -63,22 +69,41 @@ export class Versions {
     });
     const reader = this.#store.read(permit);
     const mayReveal = (await this.#guard.weigh(actor, "secret.reveal", { ...permit.place, workload: null })).allowed;
-    return this.#retrying(permit, at.secret, async () => {
-      const before = await reader.get("secrets", {
-        environmentId: permit.place.environment.id,
-        namespaceId: permit.place.namespace.id,
-        name: at.secret,
-        state: "active",
-      });
-      if (conditions.ifNoneMatch === true && before !== null)
-        throw new VaultError("precondition_failed", "There is a secret of this name already.");
-      mustMatch(before, conditions.ifMatch);
-      if (before !== null && mayReveal && (await this.#isCurrent(permit, reader, before, value))) {
+    return this.#writes.inTurn(permit, [at.secret], async () => {
+      const before = await this.#before(reader, permit.place, at.secret, conditions);
+      const draft: Draft = { name: at.secret, before, value, metadata };
+      if (before !== null && mayReveal && (await this.#writes.current(permit, reader, [draft])).size > 0) {
         const after = await this.#describe(permit, before, metadata);
-        return { ...(await viewOf(reader, after)), created: false, changed: false };
+        return { ...(await this.#views.one(permit, after)), created: false, changed: false };
       }
-      const after = await this.#append(permit, before, value, { name: at.secret, metadata });
-      return { ...(await viewOf(reader, after)), created: before === null, changed: true };
+      const after = await this.#append(permit, draft);
+      return { ...(await this.#views.one(permit, after)), created: before === null, changed: true };
+    });
+  }
+
+  /**
+   * A random value becomes a new version. Nobody sees it: it is not in the answer.
+   *
+   * @throws {VaultError} as {@link write}; `invalid_input` for a length that somebody could guess.
+   */
+  async generate(
+    actor: Actor,
+    at: SecretAt,
+    { kind, length }: { kind: GeneratedKind; length?: number | undefined },
+    metadata: Metadata,
+    conditions: WriteConditions,
+  ): Promise<SecretView & { created: boolean; changed: boolean }> {
+    const permit = await this.#guard.require(actor, "secret.write", {
+      on: "scope",
+      environment: at.environment,
+      namespace: at.namespace,
+    });
+    const value = await generateValue(kind, length);
+    const reader = this.#store.read(permit);
+    return this.#writes.inTurn(permit, [at.secret], async () => {
+      const before = await this.#before(reader, permit.place, at.secret, conditions);
+      const after = await this.#append(permit, { name: at.secret, before, value, metadata }, { generated: kind });
+      return { ...(await this.#views.one(permit, after)), created: before === null, changed: true };
     });
   }
 
@@ -90,14 +115,12 @@ export class Versions {
       namespace: at.namespace,
     });
     const reader = this.#store.read(permit);
-    return this.#retrying(permit, at.secret, async () => {
+    return this.#writes.inTurn(permit, [at.secret], async () => {
       const before = await standing(reader, permit.place, at.secret);
       mustMatch(before, ifMatch);
       const value = await this.#values.open(permit.org, before, await versionOf(reader, before, version));
-      return viewOf(
-        reader,
-        await this.#append(permit, before, value, { name: before.name, metadata: {}, from: version }),
-      );
+      const draft: Draft = { name: before.name, before, value, metadata: {} };
+      return this.#views.one(permit, await this.#append(permit, draft, { from: version }));
     });
   }
 
@@ -168,12 +191,16 @@ export class Versions {
       environment: at.environment,
       namespace: at.namespace,
     });
+    await this.#writes.inTurn(permit, [at.secret], () => this.#destroy(permit, at, versions));
+  }
+
+  async #destroy(permit: Permit<ScopePlace>, at: SecretAt, versions: readonly number[] | undefined): Promise<void> {
     const reader = this.#store.read(permit);
     const change = new Change();
     const secret =
       versions === undefined
         ? await this.#wholly(reader, permit, at, change)
-        : await standing(reader, permit.place, at.secret);
+        : await this.#unpinned(reader, permit, at, change, versions);
     const rows = await reader.list("secretVersions", { where: { secretId: secret.id } });
     for (const version of versions ?? []) {
       if (version === secret.currentVersion)
@@ -192,6 +219,28 @@ export class Versions {
       target: { type: "secret", id: secret.id, name: secret.name },
       secrets: doomed.map((row) => ({ id: secret.id, name: secret.name, version: row.version })),
     });
+  }
+
+  /** The secret, where nothing that is deployed is pinned to one of these versions. Throws `in_use`. */
+  async #unpinned(
+    reader: Reader,
+    permit: Permit<ScopePlace>,
+    at: SecretAt,
+    change: Change,
+    versions: readonly number[],
+  ): Promise<Row<"secrets">> {
+    const epoch = await reader.get("epochs", { name: "access" });
+    if (epoch === null) throw new VaultError("integrity_failed");
+    const secret = await standing(reader, permit.place, at.secret);
+    const uses = (await this.#users.of(permit.actor, reader, [secret])).get(secret.id) ?? [];
+    const pinned = uses.filter((use) => use.pinned !== null && versions.includes(use.pinned));
+    if (pinned.length > 0)
+      throw new VaultError("in_use", "A deployed workload is pinned to a version of these: deploy another first.", {
+        detail: { usedBy: usedByWords(pinned) },
+      });
+    // Nothing was deployed since.
+    change.expect("epochs", { name: "access", epoch: epoch.epoch }, 1, "head");
+    return secret;
   }
 
   async #wholly(reader: Reader, { place }: Permit<ScopePlace>, at: SecretAt, change: Change): Promise<Row<"secrets">> {
@@ -213,115 +262,47 @@ export class Versions {
       target: { type: "secret", id: before.id, name: before.name },
       facts: { changed: false },
     } as const;
-    const described = { ...before, ...metadataOf(metadata, before) };
-    const changes = differences(before, described, ["description", "tags", "owner", "rotateBy"]);
+    const changes = differences(before, { ...before, ...metadataOf(metadata, before) }, DESCRIBED);
     if (changes.length === 0) {
       await this.#store.commit(permit, null, outcome);
       return before;
     }
-    const after = { ...described, updatedAt: this.#store.now(), updatedBy: principalOf(permit.actor) };
-    const change = new Change().replace("secrets", before, after, "conflict", "head");
+    const change = new Change();
+    const after = this.#writes.describe(permit, change, before, metadata);
     await this.#store.commit(permit, change, { ...outcome, changes });
-    return { ...after, changedBy: permit.event.id };
+    return after;
   }
 
   async #append(
     permit: Permit<ScopePlace>,
-    before: Row<"secrets"> | null,
-    value: Redacted<Buffer>,
-    { name, metadata, from }: { name: string; metadata: Metadata; from?: number },
+    draft: Draft,
+    facts: Readonly<Record<string, string | number>> = {},
   ): Promise<Row<"secrets">> {
-    const { environment, namespace } = permit.place;
-    const by = principalOf(permit.actor);
-    const now = this.#store.now();
     const change = new Change();
-    const head: NewRow<"secrets"> =
-      before === null
-        ? {
-            id: this.#ids.next("sec"),
-            environmentId: environment.id,
-            namespaceId: namespace.id,
-            name,
-            currentVersion: 1,
-            delivery: "inject",
-            state: "active",
-            policy: null,
-            ...metadataOf(metadata, null),
-            createdAt: now,
-            createdBy: by,
-            updatedAt: now,
-            updatedBy: by,
-            deletedAt: null,
-          }
-        : {
-            ...before,
-            ...metadataOf(metadata, before),
-            currentVersion: before.currentVersion + 1,
-            updatedAt: now,
-            updatedBy: by,
-          };
-    if (before === null) {
-      if ((await this.#store.read(permit).count("secrets", { state: "active" })) >= MOST_SECRETS)
-        throw new VaultError("limit_reached", `An org has at most ${String(MOST_SECRETS)} secrets.`);
-      change.insert("secrets", head, "conflict", "head");
-    } else change.replace("secrets", before, head, "conflict", "head");
-    const version = await this.#values.seal(permit.org, head, head.currentVersion, value, by, now);
-    change
-      .insert("secretVersions", version, "conflict", "head")
-      .expect("keys", { id: version.keyId, state: "current" }, 1, "key")
-      .raiseEpoch();
-    expectPlace(change, permit.place);
+    const [written] = await this.#writes.add(permit, change, [draft]);
+    if (written === undefined) throw new VaultError("internal");
+    const { head, bytes } = written;
     await this.#store.commit(permit, change, {
       result: "success",
-      target: { type: "secret", id: head.id, name },
-      facts: { version: head.currentVersion, bytes: version.bytes, ...(from === undefined ? {} : { from }) },
+      target: { type: "secret", id: head.id, name: head.name },
+      facts: { version: head.currentVersion, bytes, ...facts },
     });
-    return { ...head, changedBy: permit.event.id };
+    return head;
   }
 
-  #retrying<T>(permit: Permit<ScopePlace>, name: string, attempt: () => Promise<T>): Promise<T> {
-    const { environment, namespace } = permit.place;
-    return this.#turns.take([environment.id, namespace.id, name].join("/"), () => this.#again(permit, attempt));
-  }
-
-  /** Another node wrote first, or the data key was rotated meanwhile: read again and try again. */
-  async #again<T>(permit: Permit<ScopePlace>, attempt: () => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (!(error instanceof MissedExpectation) || !["head", "key"].includes(error.label) || tries >= MOST_TRIES)
-          throw error;
-        if (error.label === "key") this.#values.forgetCurrent(permit.org, permit.place.environment.id);
-      }
-    }
-  }
-
-  async #isCurrent(
-    permit: Permit<ScopePlace>,
+  /** The secret of this name as it is now, or `null`. Throws `precondition_failed`. */
+  async #before(
     reader: Reader,
-    secret: Row<"secrets">,
-    value: Redacted<Buffer>,
-  ): Promise<boolean> {
-    // Nobody reveals what only a tool may use, so nobody may guess it either.
-    if (secret.delivery === "broker") return false;
-    try {
-      const current = await this.#values.open(
-        permit.org,
-        secret,
-        await versionOf(reader, secret, secret.currentVersion),
-      );
-      return equal(current.reveal(), value.reveal());
-    } catch (error) {
-      // A value that cannot be opened is replaced like any other.
-      if (
-        isVaultError(error, "destroyed") ||
-        isVaultError(error, "integrity_failed") ||
-        isVaultError(error, "not_found")
-      )
-        return false;
-      throw error;
-    }
+    { environment, namespace }: ScopePlace,
+    name: string,
+    conditions: WriteConditions,
+  ): Promise<Row<"secrets"> | null> {
+    const where = { environmentId: environment.id, namespaceId: namespace.id, name, state: "active" } as const;
+    const before = await reader.get("secrets", where);
+    if (conditions.ifNoneMatch === true && before !== null)
+      throw new VaultError("precondition_failed", "There is a secret of this name already.");
+    mustMatch(before, conditions.ifMatch);
+    return before;
   }
 }
 

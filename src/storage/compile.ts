@@ -147,6 +147,7 @@ export class Compiler {
       const scopes = query.scopes === undefined ? [] : [inScopes(eb, query.scopes)];
       all.push(eb.or([...scopes, ...(query.anyOf ?? []).map((one) => eb.and(matches(eb, table, one)))]));
     }
+    if (query.newest !== undefined) all.push(newestOf(eb, table, query.newest));
     if (query.after !== undefined) all.push(past(eb, table, query.order ?? [], query.after, query.descending === true));
     return eb.and(all);
   }
@@ -165,15 +166,51 @@ function matches(eb: Builder, table: TableName, where: Readonly<Record<string, u
     const key = snake(name);
     if (wanted === null) all.push(eb.and([eb(key, "is", null)]));
     else if (!isComparison(wanted)) all.push(eb.and([eb(key, "=", encode(wanted))]));
-    else if (wanted.compare === "in" || wanted.compare === "not in")
-      all.push(inList(eb, key, wanted.compare, (wanted.value as readonly unknown[]).map(encode)));
-    else if (wanted.compare === "prefix") {
-      const text = String(wanted.value);
-      // A range and not LIKE: byte order, the index, and no pattern characters.
-      all.push(eb.and([eb(key, ">=", text), eb(key, "<", `${text}\u{10ffff}`)]));
-    } else all.push(eb.and([eb(key, wanted.compare, encode(wanted.value))]));
+    else all.push(compared(eb, key, wanted, encode));
   }
   return all;
+}
+
+function compared(eb: Builder, key: string, wanted: Comparison<unknown>, encode: (value: unknown) => Raw): Condition {
+  switch (wanted.compare) {
+    case "in":
+    case "not in":
+      return inList(eb, key, wanted.compare, wanted.value.map(encode));
+    case "prefix":
+      // A range and not LIKE: byte order, the index, and no pattern characters.
+      return eb.and([eb(key, ">=", wanted.value), eb(key, "<", `${wanted.value}\u{10ffff}`)]);
+    case "part":
+      return part(eb, key, wanted.value);
+    case "between": {
+      const ends = [
+        ...(wanted.above === undefined ? [] : [eb(key, ">", encode(wanted.above))]),
+        ...(wanted.below === undefined ? [] : [eb(key, "<", encode(wanted.below))]),
+      ];
+      return wanted.orNone === true ? eb.or([eb(key, "is", null), eb.and(ends)]) : eb.and(ends);
+    }
+    case "all":
+      return eb.and(wanted.value.map((one) => compared(eb, key, one, encode)));
+    case ">":
+    case "<":
+      return eb.and([eb(key, wanted.compare, encode(wanted.value))]);
+  }
+}
+
+/** LIKE with both sides in small letters, since one engine tells capitals and the other does not; nothing is a pattern. */
+function part(eb: Builder, key: string, text: string): Condition {
+  const pattern = `%${text.toLowerCase().replace(/[\\%_]/g, (letter) => `\\${letter}`)}%`;
+  return eb.and([sql<SqlBool>`lower(${sql.ref(key)}) like ${pattern} escape '\\'`]);
+}
+
+/** There is no row of the same `of` with a greater `by`. */
+function newestOf(eb: Builder, table: TableName, { of, by }: { readonly of: string; readonly by: string }): Condition {
+  const outer = snake(table);
+  const same = (name: string) => sql`newer.${sql.ref(snake(name))} = ${sql.ref(`${outer}.${snake(name)}`)}`;
+  const org = TABLES[table].owner === "org" ? sql`newer.org_id = ${sql.ref(`${outer}.org_id`)} and ` : sql``;
+  const greater = sql`newer.${sql.ref(snake(by))} > ${sql.ref(`${outer}.${snake(by)}`)}`;
+  return eb.and([
+    sql<SqlBool>`not exists (select 1 from ${sql.table(outer)} as newer where ${org}${same(of)} and ${greater})`,
+  ]);
 }
 
 /** `in ()` is true of nothing and `not in ()` of everything; not every engine parses them. */

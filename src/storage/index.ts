@@ -18,7 +18,7 @@ export type {
   EngineHealth,
   Scribe,
 } from "./engine.ts";
-export { above, below, noneOf, oneOf, startingWith } from "./query.ts";
+export { above, allOf, below, between, containing, noneOf, oneOf, startingWith } from "./query.ts";
 export type { Query, Reader, ScopeSet, Where } from "./query.ts";
 export { listPage } from "./page.ts";
 export type { Page, PageRequest } from "./page.ts";

@@ -2,9 +2,19 @@ import type { Id } from "#base";
 import type { Row, TableName } from "./tables.ts";
 
 /** A comparison other than equality. Made by the functions below. */
-export interface Comparison<V> {
-  readonly compare: "in" | "not in" | ">" | "<" | "prefix";
-  readonly value: V | readonly V[];
+export type Comparison<V> =
+  | { readonly compare: "in" | "not in"; readonly value: readonly V[] }
+  | { readonly compare: ">" | "<"; readonly value: V }
+  | { readonly compare: "prefix" | "part"; readonly value: string }
+  | ({ readonly compare: "between" } & Span<V>)
+  | { readonly compare: "all"; readonly value: readonly Comparison<V>[] };
+
+/** What lies between two values and equals neither; either may be left out. */
+export interface Span<V> {
+  readonly above?: V | undefined;
+  readonly below?: V | undefined;
+  /** A row that has none counts too. */
+  readonly orNone?: boolean | undefined;
 }
 
 export const oneOf = <V>(values: readonly V[]): Comparison<V> => ({ compare: "in", value: values });
@@ -13,6 +23,16 @@ export const above = <V>(value: V): Comparison<V> => ({ compare: ">", value });
 export const below = <V>(value: V): Comparison<V> => ({ compare: "<", value });
 /** Text that begins with these letters, compared byte by byte. */
 export const startingWith = (prefix: string): Comparison<string> => ({ compare: "prefix", value: prefix });
+/**
+ * Text in which these letters stand somewhere; of a to z, capitals and small letters are the same. Of a JSON column it is
+ * the text as stored: a whole name or id is found with its quotation marks.
+ */
+export const containing = <V = string>(part: string): Comparison<V> => ({ compare: "part", value: part });
+/** Each of these. */
+export const allOf = <V>(value: readonly Comparison<V>[]): Comparison<V> => ({ compare: "all", value });
+/** `undefined` where neither end is given: no condition. */
+export const between = <V>(span: Span<V>): Comparison<V> | undefined =>
+  span.above === undefined && span.below === undefined ? undefined : { compare: "between", ...span };
 
 /** All of these hold. A plain value means equal; `null` means there is none. */
 export type Where<T extends TableName> = {
@@ -39,6 +59,8 @@ export interface Query<T extends TableName> {
   readonly scopes?: ScopeSet | undefined;
   /** or that match one of these. */
   readonly anyOf?: readonly Where<T>[] | undefined;
+  /** Of the rows that share the first column, only the one with the greatest second, whatever else is asked for. */
+  readonly newest?: { readonly of: keyof Row<T> & string; readonly by: keyof Row<T> & string } | undefined;
   /** Ascending unless said; give enough columns that no two rows are equal, or pages lose rows. */
   readonly order?: readonly (keyof Row<T> & string)[];
   readonly descending?: boolean;

@@ -239,7 +239,7 @@ async function compileChange(
             command.table,
             org,
             identity(command.table, command.before),
-            await prove(command.table, command.after, eventOf(command.before)),
+            withoutUntouched(command, await prove(command.table, command.after, eventOf(command.before))),
           ),
         );
         break;
@@ -255,6 +255,15 @@ async function compileChange(
     }
   }
   return { statements, rows };
+}
+
+/** What changes without an event may have changed since the row was read: it is written only where the change is about it. */
+function withoutUntouched(
+  { table, before, after }: Extract<Command, { do: "replace" }>,
+  raw: Readonly<Record<string, Raw>>,
+): Record<string, Raw> {
+  const untouched = TABLES[table].unaudited.filter((name) => after[name] === before[name]).map(snake);
+  return Object.fromEntries(Object.entries(raw).filter(([name]) => !untouched.includes(name)));
 }
 
 /** The event that the row names as its last, as it was read. */

@@ -193,11 +193,16 @@ export const TABLES = {
       updatedAt: time,
       updatedBy: id("prn"),
       deletedAt: nullable(time),
+      /** The launch that was given it last: noted a little later, and at most once a minute. */
+      lastUsedAt: nullable(time),
+      lastUsedBy: nullable(id("wkl")),
+      lastUsedIn: nullable(id("env")),
     },
     {
       macs: {
         1: ["id", "environmentId", "namespaceId", "name", "currentVersion", "delivery", "state", "policy", "deletedAt"],
       },
+      unaudited: ["lastUsedAt", "lastUsedBy", "lastUsedIn"],
     },
   ),
   secretVersions: table(

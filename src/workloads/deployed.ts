@@ -70,7 +70,7 @@ async function* newestFirst(reader: Reader, workload: Row<"workloads">): AsyncGe
 }
 
 /** The first manifest of a namespace's default workload was made by the vault, on nobody's behalf. */
-function isVaultsOwn(workload: Row<"workloads">, manifest: Row<"manifests">): boolean {
+export function isVaultsOwn(workload: Row<"workloads">, manifest: Row<"manifests">): boolean {
   return workload.name === DEFAULT_WORKLOAD && manifest.version === 1 && manifest.variables === null;
 }
 

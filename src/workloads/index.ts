@@ -15,5 +15,7 @@ export { parseReference, parseTemplate } from "./reference.ts";
 export type { Reference, TemplatePart } from "./reference.ts";
 export { resolveManifest } from "./resolve.ts";
 export type { Need, Resolved } from "./resolve.ts";
+export { Uses } from "./uses.ts";
+export type { UseView, UsesView } from "./uses.ts";
 export { Workloads } from "./workloads.ts";
 export type { DeploymentView, WorkloadAt, WorkloadUpdate, WorkloadView } from "./workloads.ts";

@@ -467,6 +467,9 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
           updatedAt: world.clock.now(),
           updatedBy: world.ids.next("prn"),
           deletedAt: null,
+          lastUsedAt: null,
+          lastUsedBy: null,
+          lastUsedIn: null,
         });
         await world.commit(new Change().insert("secrets", secret("SCOPED_1")).insert("secrets", secret("SCOPED_2")));
         const inScope = {

@@ -22,8 +22,8 @@ const policy = z.strictObject({
   workloads: z.array(z.string().max(130)).max(100),
   roles: z.array(z.string().max(63)).max(20),
 });
-/** The launch that was given it last; the workload only for readers who may know of it. */
-const lastUse = z.strictObject({ at: time, workload: z.string().nullable(), environment: name });
+/** The launch that was given it last; workload and environment only for readers who may know of them. */
+const lastUse = z.strictObject({ at: time, workload: z.string().nullable(), environment: name.nullable() });
 const secret = z.strictObject({
   id: idOf("sec"),
   environment: name,
@@ -58,7 +58,7 @@ const inScope = { params: z.strictObject({ environment: name, namespace: name })
 const inSecret = { params: z.strictObject({ environment: name, namespace: name, secret: secretName }) };
 const filter = z.strictObject({
   ...page,
-  prefix: z.string().max(128).optional(),
+  prefix: line(128).optional(),
   state: z.enum(["active", "deleted"]).optional(),
 });
 const scope = z.strictObject({ environment: name, namespace: name });
@@ -81,11 +81,11 @@ export const secretsWire = {
       environment: name.optional(),
       namespace: name.optional(),
       /** Part of the name, whatever its case. */
-      contains: z.string().min(1).max(128).optional(),
+      contains: line(128).min(1).optional(),
       tag: name.optional(),
       owner: line(100).optional(),
       /** Login or name of who wrote it last. */
-      author: z.string().min(1).max(63).optional(),
+      author: line(63).min(1).optional(),
       createdBefore: timeIn.optional(),
       createdAfter: timeIn.optional(),
       updatedBefore: timeIn.optional(),
@@ -126,6 +126,7 @@ export const secretsWire = {
         z.strictObject({
           name: secretName,
           action: z.enum(["create", "write", "describe", "unchanged", "missing"]),
+          /** The one it has now, after a write the new one; null: it is not there. A preview's is good for `ifVersion`. */
           version: version.nullable(),
         }),
       ),
@@ -136,7 +137,13 @@ export const secretsWire = {
       from: scope,
       to: scope,
       /** All active secrets of the scope, if not given. */
-      names: z.array(secretName).min(1).max(500).optional(),
+      names: z
+        .array(secretName)
+        .min(1)
+        .max(500)
+        .refine((all) => new Set(all).size === all.length, "a name stands twice")
+        .optional(),
+      /** From the name there to the name here. */
       rename: z.record(secretName, secretName).optional(),
       overwrite: z.boolean().optional(),
       move: z.boolean().optional(),
@@ -151,8 +158,12 @@ export const secretsWire = {
           name: secretName,
           as: secretName,
           action: z.enum(["create", "write", "taken"]),
+          /** The one that the target has now; null: it is not there. */
           version: version.nullable(),
+          /** What would lose the source if it were moved: `namespace/workload in environment`. */
           usedBy: z.array(z.string()),
+          /** As many more that the reader may not know of. */
+          hiddenUses: z.int(),
         }),
       ),
     }),

@@ -2,9 +2,9 @@ import type { Id } from "#base";
 import type { AuditView, Environments, Grants, Guard, Namespaces, OrgSettings } from "#access";
 import type { Orgs, ServiceUsers, Sessions, SignIn, Users } from "#identity";
 import type { Exchange, Injections, Leases, Mint } from "#injection";
-import type { Secrets, Versions } from "#secrets";
+import type { Bulk, Comparison, Copies, Secrets, Versions } from "#secrets";
 import type { Store } from "#storage";
-import type { Deployments, Manifests, Workloads } from "#workloads";
+import type { Deployments, Manifests, Uses, Workloads } from "#workloads";
 import type { Response } from "#contract";
 
 /** What the routes call: one object a part of the domain, made by the composition root. */
@@ -23,6 +23,10 @@ export interface Rooms {
   readonly signIn: SignIn;
   readonly secrets: Secrets;
   readonly versions: Versions;
+  readonly bulk: Bulk;
+  readonly copies: Copies;
+  readonly comparison: Comparison;
+  readonly uses: Uses;
   readonly workloads: Workloads;
   readonly manifests: Manifests;
   readonly deployments: Deployments;

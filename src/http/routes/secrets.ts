@@ -1,7 +1,8 @@
 import { Redacted } from "#base";
-import type { Response } from "#contract";
+import type { RequestHeaders, Response } from "#contract";
 import { encodeValue } from "#injection";
-import type { SecretView } from "#secrets";
+import type { Compared, LastUse, SecretView, WriteConditions } from "#secrets";
+
 import type { Handlers } from "../operation.ts";
 import { Reply } from "../reply.ts";
 import type { Rooms } from "./rooms.ts";
@@ -11,7 +12,12 @@ type SecretHandlers = Pick<
   Handlers,
   | "secret.search"
   | "secret.list"
+  | "secret.bulk"
+  | "secret.copy"
+  | "secret.compare"
   | "secret.write"
+  | "secret.generate"
+  | "secret.uses"
   | "secret.get"
   | "secret.update"
   | "secret.policy"
@@ -23,23 +29,55 @@ type SecretHandlers = Pick<
   | "secret.destroy"
 >;
 
-/** Secrets. A value comes in by `secret.write` and goes out by `secret.reveal`, nowhere else. */
-export function secretRoutes({ secrets, versions }: Rooms): SecretHandlers {
+/** Secrets. A value comes in by `secret.write` and `secret.bulk` and goes out by `secret.reveal`, nowhere else. */
+export function secretRoutes({ secrets, versions, bulk, copies, comparison, uses }: Rooms): SecretHandlers {
   return {
     "secret.search": async ({ caller, query }) => pageOf(await secrets.search(caller, query), shapeSecret),
     "secret.list": async ({ caller, params, query }) => pageOf(await secrets.list(caller, params, query), shapeSecret),
     "secret.get": async ({ caller, params }) => withVersion(shapeSecret(await secrets.get(caller, params))),
     "secret.write": async ({ caller, params, body, headers }) => {
       const { value, encoding, ...metadata } = body;
-      const conditions = { ifMatch: headers.ifMatch, ifNoneMatch: headers.ifNoneMatch === "*" };
-      const { created, changed, ...view } = await versions.write(
-        caller,
-        params,
-        bytesOf(value, encoding),
+      return writtenOf(await versions.write(caller, params, bytesOf(value, encoding), metadata, conditionsOf(headers)));
+    },
+    "secret.generate": async ({ caller, params, body, headers }) => {
+      const { kind, length, ...metadata } = body;
+      return writtenOf(await versions.generate(caller, params, { kind, length }, metadata, conditionsOf(headers)));
+    },
+    "secret.bulk": async ({ caller, params, body }) => {
+      const preview = body.preview ?? false;
+      const items = body.secrets.map(({ name, value, encoding, ifVersion, ...metadata }) => ({
+        name,
+        value: value === undefined ? undefined : bytesOf(value, encoding),
+        ifVersion,
         metadata,
-        conditions,
+      }));
+      return { preview, items: await bulk.write(caller, params, items, preview) };
+    },
+    "secret.copy": async ({ caller, body }) => ({
+      preview: body.preview ?? false,
+      items: (await copies.copy(caller, body)).map((item) => ({ ...item, usedBy: [...item.usedBy] })),
+    }),
+    "secret.compare": async ({ caller, body }) => {
+      const valuesCompared = body.values === true;
+      const compared = await comparison.compare(
+        caller,
+        body.from,
+        body.to,
+        valuesCompared ? (body.reason ?? "") : null,
       );
-      return Reply.json({ ...shapeSecret(view), created, changed }, { version: view.version });
+      return {
+        valuesCompared,
+        items: compared.map((one) => ({ ...one, from: shapeSide(one.from), to: shapeSide(one.to) })),
+      };
+    },
+    "secret.uses": async ({ caller, params }) => {
+      const { references, hidden, launches, lastUsed } = await uses.list(caller, params);
+      return {
+        references: references.map((one) => ({ ...one, variables: [...one.variables] })),
+        hidden,
+        launches,
+        lastUsed: shapeLastUse(lastUsed),
+      };
     },
     "secret.update": async ({ caller, params, body, headers }) =>
       withVersion(shapeSecret(await secrets.update(caller, params, body, headers.ifMatch))),
@@ -66,6 +104,26 @@ function bytesOf(value: string, encoding: "utf8" | "base64" | undefined): Redact
   return new Redacted(Buffer.from(value, encoding ?? "utf8"));
 }
 
+function conditionsOf(headers: RequestHeaders): WriteConditions {
+  return { ifMatch: headers.ifMatch, ifNoneMatch: headers.ifNoneMatch === "*" };
+}
+
+function writtenOf({
+  created,
+  changed,
+  ...view
+}: SecretView & { created: boolean; changed: boolean }): Reply<Response<"secret.write">> {
+  return Reply.json({ ...shapeSecret(view), created, changed }, { version: view.version });
+}
+
+function shapeSide(side: Compared["from"]): { version: number; updatedAt: string } | null {
+  return side === null ? null : { version: side.version, updatedAt: isoOf(side.updatedAt) };
+}
+
+function shapeLastUse(use: LastUse | null): Response<"secret.get">["lastUsed"] {
+  return use === null ? null : { ...use, at: isoOf(use.at) };
+}
+
 function withVersion(body: Response<"secret.get">): Reply<Response<"secret.get">> {
   return Reply.json(body, { version: body.version });
 }
@@ -87,5 +145,6 @@ function shapeSecret(view: SecretView): Response<"secret.get"> {
     updatedAt: isoOf(view.updatedAt),
     deletedAt: isoOf(view.deletedAt),
     restorableUntil: isoOf(view.restorableUntil),
+    lastUsed: shapeLastUse(view.lastUsed),
   };
 }

@@ -3,10 +3,12 @@ import type { Kysely, Migration } from "kysely";
 import { VaultError } from "#base";
 import type { Engine } from "../engine.ts";
 import { up as first } from "./0001-first.ts";
+import { up as lastUsed } from "./0002-last-used.ts";
 
 /** Numbered, transactional, forward only. */
 const STEPS: Readonly<Record<string, (db: Kysely<unknown>, kind: Engine["kind"]) => Promise<void>>> = {
   "0001-first": first,
+  "0002-last-used": lastUsed,
 };
 
 /** Throws `schema_unknown` when a database has seen a migration that this version does not know. */

@@ -1,0 +1,305 @@
+import { VaultError } from "#base";
+import type { Actor, Id, Permit } from "#base";
+import { Change, oneOf } from "#storage";
+import type { Reader, Row, Store } from "#storage";
+import type { Guard, ScopePlace } from "#access";
+import { standingNamed } from "./bulk.ts";
+import { expectPlace } from "./secrets.ts";
+import { usedBy, usedByWords } from "./users.ts";
+import type { SecretUse, SecretUsers } from "./users.ts";
+import type { Values } from "./values.ts";
+import { currentVersions } from "./writes.ts";
+import type { Draft, Writes } from "./writes.ts";
+
+const MOST_AT_ONCE = 500;
+/** Values that are open at once. */
+const MOST_BYTES_AT_ONCE = 8 * 1024 * 1024;
+
+interface ScopeNames {
+  readonly environment: string;
+  readonly namespace: string;
+}
+
+export interface CopyRequest {
+  readonly from: ScopeNames;
+  readonly to: ScopeNames;
+  /** `undefined`: all that stand there. */
+  readonly names?: readonly string[] | undefined;
+  /** From the name there to the name here. */
+  readonly rename?: Readonly<Record<string, string>> | undefined;
+  readonly overwrite?: boolean | undefined;
+  readonly move?: boolean | undefined;
+  /** Move also what something uses. */
+  readonly force?: boolean | undefined;
+  readonly preview?: boolean | undefined;
+}
+
+export interface Copied {
+  readonly name: string;
+  readonly as: string;
+  readonly action: "create" | "write" | "taken";
+  /** The one that the target has now; `null`: it is not there. */
+  readonly version: number | null;
+  readonly usedBy: readonly string[];
+  readonly hiddenUses: number;
+}
+
+/** A source, the name it gets, what stands under that name, and what counts on the source. */
+interface Plan {
+  readonly source: Row<"secrets">;
+  readonly as: string;
+  readonly before: Row<"secrets"> | null;
+  readonly action: Copied["action"];
+  readonly uses: readonly SecretUse[];
+}
+
+/** Both ends of a copy: the permit is for the target. */
+interface Ends {
+  readonly permit: Permit<ScopePlace>;
+  readonly source: ScopePlace;
+  /** As it was before anything else was read. */
+  readonly epoch: number;
+}
+
+/** Secrets of one scope in another, sealed anew for their place. Nobody sees a value on the way. */
+export class Copies {
+  readonly #guard: Guard;
+  readonly #store: Store;
+  readonly #values: Values;
+  readonly #writes: Writes;
+  readonly #users: SecretUsers;
+
+  constructor(guard: Guard, store: Store, values: Values, writes: Writes, users: SecretUsers) {
+    this.#guard = guard;
+    this.#store = store;
+    this.#values = values;
+    this.#writes = writes;
+    this.#users = users;
+  }
+
+  /**
+   * The current versions, all or none. It takes `secret.write` in the target and in the source what reads the values
+   * anyway: `secret.list` and `injection.receive`; to move, `secret.delete` too. So nobody gains a value by copying.
+   *
+   * @throws {VaultError} `not_found`, `already_exists`, `in_use`, `invalid_input`, each naming the secrets; `limit_reached`.
+   */
+  async copy(actor: Actor, request: CopyRequest): Promise<Copied[]> {
+    const permit = await this.#guard.require(actor, "secret.write", { on: "scope", ...request.to });
+    const source = await this.#guard.also(
+      actor,
+      ["secret.list", "injection.receive", ...(request.move === true ? (["secret.delete"] as const) : [])],
+      { on: "scope", ...request.from },
+    );
+    const ends: Ends = { permit, source, epoch: await epochOf(this.#store.read(permit)) };
+    if (request.preview === true) return this.#preview(ends, await this.#plan(ends, request));
+    // The names are known before the turn is taken; what stands under them is read within it.
+    const plans = await this.#plan(ends, request);
+    return this.#writes.inTurn(
+      permit,
+      plans.map((plan) => plan.as),
+      async () => {
+        const now = { ...ends, epoch: await epochOf(this.#store.read(permit)) };
+        return this.#commit(now, request, await this.#plan(now, request));
+      },
+      { place: source, names: plans.map((plan) => plan.source.name) },
+    );
+  }
+
+  async #plan(ends: Ends, request: CopyRequest): Promise<Plan[]> {
+    const { permit, source } = ends;
+    const reader = this.#store.read(permit);
+    const sources = await sourcesOf(reader, source, request.names);
+    await this.#mustBeOffered(ends, request, sources);
+    const renamed = renamedTo(sources, request.rename ?? {}, isSame(source, permit.place));
+    const there = await standingNamed(reader, permit.place, [...renamed.values()]);
+    const uses = request.move === true ? await this.#users.of(permit.actor, reader, sources) : null;
+    return sources.map((one) => {
+      const as = renamed.get(one.name) ?? one.name;
+      const before = there.get(as) ?? null;
+      const action = before === null ? "create" : request.overwrite === true ? "write" : "taken";
+      return { source: one, as, before, action, uses: uses?.get(one.id) ?? [] };
+    });
+  }
+
+  /**
+   * A policy may keep a secret from launches that its readers could make; a copy has no policy. So what is withheld from
+   * its own namespace, or from the actor's roles, is copied only by who could change that policy.
+   */
+  async #mustBeOffered(
+    { permit, source }: Ends,
+    { from }: CopyRequest,
+    sources: readonly Row<"secrets">[],
+  ): Promise<void> {
+    const roles = await this.#guard.rolesAt(permit.actor, { ...source, workload: null });
+    const withheld = ({ policy, namespaceId }: Row<"secrets">): boolean =>
+      policy !== null &&
+      (!policy.namespaces.includes(namespaceId) ||
+        (policy.roles.length > 0 && !policy.roles.some((role) => roles.includes(role))));
+    if (sources.some(withheld)) await this.#guard.also(permit.actor, ["secret.policy"], { on: "scope", ...from });
+  }
+
+  async #preview({ permit, source }: Ends, plans: readonly Plan[]): Promise<Copied[]> {
+    await this.#guard.settle(permit, {
+      result: "success",
+      target: targetOf(permit.place),
+      facts: { preview: true, names: plans.length, ...sourceFacts(source) },
+    });
+    return plans.map((plan) => copiedOf(plan, plan.before?.currentVersion ?? null));
+  }
+
+  async #commit(ends: Ends, request: CopyRequest, plans: readonly Plan[]): Promise<Copied[]> {
+    const { permit, source } = ends;
+    mustBeFree(plans);
+    if (request.force !== true) mustBeUnused(plans);
+    const change = new Change();
+    // Nothing was deployed since the uses were looked for.
+    if (request.move === true && request.force !== true)
+      change.expect("epochs", { name: "access", epoch: ends.epoch }, 1, "head");
+    const written = await this.#writes.add(permit, change, await this.#drafts(permit, plans));
+    expectPlace(change, source);
+    expectAsRead(
+      change,
+      plans.map((plan) => plan.source),
+    );
+    if (request.move === true) {
+      const gone = { state: "deleted", deletedAt: this.#store.now() } as const;
+      for (const plan of plans) change.replace("secrets", plan.source, gone, "conflict", "head");
+    }
+    const versions = new Map(written.map(({ head }) => [head.name, head]));
+    await this.#store.commit(permit, change, {
+      result: "success",
+      target: targetOf(permit.place),
+      secrets: written.map(({ head }) => ({ id: head.id, name: head.name, version: head.currentVersion })),
+      // By ids: who may list here need not know the names there.
+      changes: plans.map((plan) => ({
+        field: plan.as,
+        before: plan.before?.currentVersion ?? null,
+        after: {
+          version: versions.get(plan.as)?.currentVersion ?? null,
+          from: plan.source.id,
+          of: plan.source.currentVersion,
+        },
+      })),
+      facts: { moved: request.move === true, names: plans.length, ...sourceFacts(source) },
+    });
+    return plans.map((plan) => copiedOf(plan, versions.get(plan.as)?.currentVersion ?? null));
+  }
+
+  async #drafts(permit: Permit, plans: readonly Plan[]): Promise<Draft[]> {
+    const planned = new Map(plans.map((plan) => [plan.source.id, plan]));
+    const drafts: Draft[] = [];
+    let bytes = 0;
+    for await (const [source, row] of currentVersions(
+      this.#store.read(permit),
+      plans.map((plan) => plan.source),
+    )) {
+      bytes += row.bytes;
+      if (bytes > MOST_BYTES_AT_ONCE)
+        throw new VaultError("limit_reached", "At most 8 MiB are copied at once: name fewer secrets.");
+      const plan = planned.get(source.id);
+      if (plan === undefined) continue;
+      const { description, tags, owner, rotateBy, delivery } = source;
+      drafts.push({
+        name: plan.as,
+        before: plan.before,
+        value: await this.#values.open(permit.org, source, row),
+        metadata: { description, tags, owner, rotateBy },
+        delivery,
+      });
+    }
+    return drafts;
+  }
+}
+
+/** Throws `not_found` with the names that are not there, `limit_reached` where all are too many. */
+async function sourcesOf(
+  reader: Reader,
+  place: ScopePlace,
+  names: readonly string[] | undefined,
+): Promise<readonly Row<"secrets">[]> {
+  if (names !== undefined) {
+    const there = await standingNamed(reader, place, names);
+    const faults = names.flatMap((name, at) =>
+      there.has(name) ? [] : [{ field: `names.${String(at)}`, message: `there is no secret ${name}` }],
+    );
+    if (faults.length > 0) throw new VaultError("not_found", undefined, { detail: { faults } });
+    return names.map((name) => there.get(name)).filter((row) => row !== undefined);
+  }
+  const where = { environmentId: place.environment.id, namespaceId: place.namespace.id, state: "active" } as const;
+  const all = await reader.list("secrets", { where, order: ["name"], limit: MOST_AT_ONCE + 1 });
+  if (all.length > MOST_AT_ONCE)
+    throw new VaultError("limit_reached", `There are more than ${String(MOST_AT_ONCE)} secrets: name those to copy.`);
+  return all;
+}
+
+/** The name that each source gets. Throws `invalid_input` where two would be one, or one would stay where it is. */
+function renamedTo(
+  sources: readonly Row<"secrets">[],
+  rename: Readonly<Record<string, string>>,
+  sameScope: boolean,
+): ReadonlyMap<string, string> {
+  const names = new Set(sources.map((source) => source.name));
+  const renamed = new Map(
+    [...names].map((name) => [name, Object.hasOwn(rename, name) ? (rename[name] ?? name) : name]),
+  );
+  const targets = [...renamed.values()];
+  const faults = [
+    ...Object.keys(rename)
+      .filter((name) => !names.has(name))
+      .map((name) => ({ field: "rename", message: `${name} is not among what is copied` })),
+    ...targets
+      .filter((name, at) => targets.indexOf(name) < at)
+      .map((name) => ({ field: "rename", message: `two would be called ${name}` })),
+    ...(sameScope ? targets.filter((name) => names.has(name)) : []).map((name) => ({
+      field: "rename",
+      message: `within one scope a copy takes another name: ${name} is itself copied`,
+    })),
+  ];
+  if (faults.length > 0) throw new VaultError("invalid_input", undefined, { detail: { faults } });
+  return renamed;
+}
+
+async function epochOf(reader: Reader): Promise<number> {
+  const row = await reader.get("epochs", { name: "access" });
+  if (row === null) throw new VaultError("integrity_failed");
+  return row.epoch;
+}
+
+function mustBeFree(plans: readonly Plan[]): void {
+  const faults = plans
+    .filter((plan) => plan.action === "taken")
+    .map((plan) => ({ field: "names", message: `${plan.as} is taken: overwrite it, or rename` }));
+  if (faults.length > 0) throw new VaultError("already_exists", undefined, { detail: { faults } });
+}
+
+function mustBeUnused(plans: readonly Plan[]): void {
+  const uses = plans.flatMap((plan) => plan.uses);
+  if (uses.length === 0) return;
+  const message = "Deployed workloads refer to what would be moved: copy it, or force the move.";
+  throw new VaultError("in_use", message, { detail: { usedBy: usedByWords(uses) } });
+}
+
+/** The sources stand and are what was read: each still names the event that it named then. */
+function expectAsRead(change: Change, sources: readonly Row<"secrets">[]): void {
+  if (sources.length === 0) return;
+  const as = { id: oneOf(sources.map((row) => row.id)), changedBy: oneOf(sources.map((row) => row.changedBy)) };
+  change.expect("secrets", { ...as, state: "active" }, sources.length, "head");
+}
+
+function copiedOf({ source, as, action, uses }: Plan, version: number | null): Copied {
+  const { seen, hidden } = usedBy(uses);
+  return { name: source.name, as, action, version, usedBy: seen, hiddenUses: hidden };
+}
+
+function isSame(one: ScopePlace, other: ScopePlace): boolean {
+  return one.environment.id === other.environment.id && one.namespace.id === other.namespace.id;
+}
+
+function targetOf({ environment, namespace }: ScopePlace) {
+  const id: Id<"nsp"> = namespace.id;
+  return { type: "namespace", id, name: `${environment.name}/${namespace.name}` };
+}
+
+function sourceFacts({ environment, namespace }: ScopePlace) {
+  return { fromEnvironment: environment.id, fromNamespace: namespace.id };
+}
