@@ -37,7 +37,7 @@ import { Authenticator, Orgs, ServiceUsers, Sessions, SignIn, Users, blockList }
 import type { FoundedOrg } from "#identity";
 import { Bulk, Comparison, Copies, Secrets, Values, Versions, Writes } from "#secrets";
 import { Deployments, Manifests, Uses, Workloads } from "#workloads";
-import { Exchange, Injections, Leases, Mint } from "#injection";
+import { Exchange, Injections, LastUses, Leases, Mint } from "#injection";
 import { Metrics, Tls, createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Rooms, VaultSample } from "#http";
 import type { Config } from "#settings";
@@ -180,6 +180,9 @@ export async function createVault(
     const tally = new Tally(guard);
     tally.start(onFault);
     opened.push(() => tally.stop());
+    const lastUses = new LastUses(facts, store);
+    lastUses.start(onFault);
+    opened.push(() => lastUses.stop());
     late.alarm = tamperAlarm(guard, {
       row: (table, row) => {
         log.error({ table, row }, "a stored row does not prove itself");
@@ -236,7 +239,7 @@ export async function createVault(
       manifests: new Manifests(guard, store, ids),
       deployments: new Deployments(guard, store, ids),
       mint: new Mint(guard, store, ids),
-      exchange: new Exchange({ guard, store, facts, tally, values, authenticator, ids }),
+      exchange: new Exchange({ guard, store, facts, tally, values, authenticator, lastUses, ids }),
       injections: new Injections(guard, store),
       leases: new Leases(guard, store, facts, tally),
       status,

@@ -9,7 +9,7 @@ interface Generator {
   readonly usual: number;
   /** Fewer can be found by trying. */
   readonly fewest: number;
-  make(length: number): string | Promise<string>;
+  readonly make: (length: number) => string | Promise<string>;
 }
 
 const ALNUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -19,7 +19,7 @@ const GENERATORS: Readonly<Record<GeneratedKind, Generator>> = {
   hex: { unit: "bytes", usual: 32, fewest: 16, make: (length) => randomBytes(length).toString("hex") },
   base64url: { unit: "bytes", usual: 32, fewest: 16, make: (length) => randomBytes(length).toString("base64url") },
   // 62 letters hold 5.95 bits each.
-  alnum: { unit: "characters", usual: 32, fewest: 22, make: (length) => chosen(length, [...ALNUM]).join("") },
+  alnum: { unit: "characters", usual: 32, fewest: 22, make: (length) => chosen(length, ALNUM).join("") },
   passphrase: { unit: "words", usual: 8, fewest: 7, make: async (length) => chosen(length, await words()).join("-") },
 };
 
@@ -40,7 +40,7 @@ export async function generateValue(kind: GeneratedKind, length?: number): Promi
 }
 
 /** Each as likely as any other, whatever their number. */
-function chosen(count: number, from: readonly string[]): string[] {
+function chosen(count: number, from: string | readonly string[]): string[] {
   return Array.from({ length: count }, () => from[randomInt(from.length)] ?? "");
 }
 

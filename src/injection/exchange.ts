@@ -15,6 +15,7 @@ import { secretNameOf } from "./formats/kubernetes.ts";
 import type { SecretManifest } from "./formats/format.ts";
 import { deliver, mayReceive, needsOf, pinned, whyNot } from "./launch.ts";
 import type { Delivery } from "./launch.ts";
+import type { LastUses } from "./last-uses.ts";
 import { injectionState, leaseState, newLease } from "./lease.ts";
 import { present, refuse, settleRefused } from "./presented.ts";
 import type { Launch } from "./presented.ts";
@@ -68,6 +69,7 @@ interface Parts {
   readonly tally: Tally;
   readonly values: Values;
   readonly authenticator: Authenticator;
+  readonly lastUses: LastUses;
   readonly ids: IdSource;
 }
 
@@ -174,6 +176,7 @@ export class Exchange {
       })
       .insert("leases", lease.row);
     await store.commit(permit, change, this.#success(injection, delivery, request.format));
+    this.#note(org, place, delivery, now);
     return {
       ...this.#answer(injection, place),
       ...encoded,
@@ -221,6 +224,7 @@ export class Exchange {
       ...this.#success(injection, delivery, request.format),
       action: "exchange.repeated",
     });
+    this.#note(org, place, delivery, now);
     return { ...this.#answer(injection, place), ...encoded, lease: { token: token.text, expiresAt: lease.expiresAt } };
   }
 
@@ -265,6 +269,11 @@ export class Exchange {
       secrets: delivery.used,
       facts: { format, variables: delivery.variables.size, manifestVersion: injection.manifestVersion },
     };
+  }
+
+  #note(org: Id<"org">, place: LaunchPlace, { used }: Delivery, at: Date): void {
+    const secrets = used.map(({ id }) => id);
+    this.#parts.lastUses.note(org, place, secrets, at);
   }
 
   #answer(injection: Row<"injections">, place: LaunchPlace) {

@@ -11,6 +11,7 @@ export { encodeText, encodeValue } from "./formats/encode.ts";
 export type { TextFormat } from "./formats/encode.ts";
 export { Injections } from "./injections.ts";
 export type { InjectionFilter, InjectionView, LeaseView } from "./injections.ts";
+export { LastUses } from "./last-uses.ts";
 export { Leases } from "./leases.ts";
 export { Mint } from "./mint.ts";
 export type { MintRequest, Minted } from "./mint.ts";

@@ -4,7 +4,7 @@ import { generateValue } from "#crypto";
 import type { GeneratedKind } from "#crypto";
 import { Change } from "#storage";
 import type { Reader, Row, Store } from "#storage";
-import { differences, namesOf, principalOf } from "#access";
+import { differences, namesOf } from "#access";
 import type { Guard, ScopePlace } from "#access";
 import { metadataOf, mustMatch, newestDeleted, standing } from "./secrets.ts";
 import type { Metadata, SecretAt } from "./secrets.ts";

@@ -1,8 +1,8 @@
 import { Turns, VaultError, isVaultError } from "#base";
 import type { Id, IdSource, Permit, Redacted } from "#base";
 import { equal } from "#crypto";
-import { Change, MissedExpectation } from "#storage";
-import type { NewRow, Reader, Row, Store } from "#storage";
+import { MissedExpectation } from "#storage";
+import type { Change, NewRow, Reader, Row, Store } from "#storage";
 import { principalOf } from "#access";
 import type { ScopePlace } from "#access";
 import { expectPlace, metadataOf } from "./secrets.ts";
@@ -117,11 +117,9 @@ export class Writes {
       drafts.flatMap(({ before, value }) => (before === null ? [] : [[before.id, value] as const])),
     );
     // Nobody reveals what only a tool may use, so nobody may guess it either.
-    const heads = drafts.map((draft) => draft.before).filter((head) => head?.delivery === "inject");
-    for await (const [head, row] of currentVersions(
-      reader,
-      heads.filter((head) => head !== null && head !== undefined),
-    )) {
+    const heads = drafts.map((draft) => draft.before).filter((head) => head !== null);
+    const readable = heads.filter((head) => head.delivery === "inject");
+    for await (const [head, row] of currentVersions(reader, readable)) {
       const value = wanted.get(head.id);
       const held = await this.#opened(permit, head, row);
       if (value !== undefined && held !== null && equal(held.reveal(), value.reveal())) same.add(head.id);
