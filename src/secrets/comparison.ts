@@ -112,8 +112,10 @@ export class Comparison {
   /** Throws `integrity_failed`: what does not open is not taken for another value. */
   async #open(org: Id<"org">, reader: Reader, heads: readonly Row<"secrets">[]): Promise<Map<Id<"sec">, Buffer>> {
     const opened = new Map<Id<"sec">, Buffer>();
-    for await (const [head, row] of currentVersions(reader, heads))
+    for await (const [head, row] of currentVersions(reader, heads)) {
+      if (row === null) throw new VaultError("integrity_failed");
       opened.set(head.id, (await this.#values.open(org, head, row)).reveal());
+    }
     return opened;
   }
 }

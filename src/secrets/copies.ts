@@ -193,6 +193,7 @@ export class Copies {
       this.#store.read(permit),
       plans.map((plan) => plan.source),
     )) {
+      if (row === null) throw new VaultError("integrity_failed");
       bytes += row.bytes;
       if (bytes > MOST_BYTES_AT_ONCE)
         throw new VaultError("limit_reached", "At most 8 MiB are copied at once: name fewer secrets.");

@@ -121,7 +121,7 @@ export class Writes {
     const readable = heads.filter((head) => head.delivery === "inject");
     for await (const [head, row] of currentVersions(reader, readable)) {
       const value = wanted.get(head.id);
-      const held = await this.#opened(permit, head, row);
+      const held = row === null ? null : await this.#opened(permit, head, row);
       if (value !== undefined && held !== null && equal(held.reveal(), value.reveal())) same.add(head.id);
     }
     return same;
@@ -185,19 +185,15 @@ function turnOf({ environment, namespace }: ScopePlace, name: string): string {
   return [environment.id, namespace.id, name].join("/");
 }
 
-/** The current version of each secret, a batch at a time. Throws `integrity_failed` where one is not there. */
+/** The current version of each secret, a batch at a time; `null` where it is not there. */
 export async function* currentVersions(
   reader: Reader,
   heads: readonly Row<"secrets">[],
-): AsyncGenerator<readonly [Row<"secrets">, Row<"secretVersions">]> {
+): AsyncGenerator<readonly [Row<"secrets">, Row<"secretVersions"> | null]> {
   for (let from = 0; from < heads.length; from += VERSIONS_AT_ONCE) {
     const batch = heads.slice(from, from + VERSIONS_AT_ONCE);
     const anyOf = batch.map((head) => ({ secretId: head.id, version: head.currentVersion }));
     const rows = new Map((await reader.list("secretVersions", { anyOf })).map((row) => [row.secretId, row]));
-    for (const head of batch) {
-      const row = rows.get(head.id);
-      if (row === undefined) throw new VaultError("integrity_failed");
-      yield [head, row];
-    }
+    for (const head of batch) yield [head, rows.get(head.id) ?? null];
   }
 }

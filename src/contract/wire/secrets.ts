@@ -100,6 +100,7 @@ export const secretsWire = {
   "secret.list": { ...inScope, query: filter, response: listOf(secret) },
   "secret.bulk": {
     ...inScope,
+    headers: ["Idempotency-Key"],
     body: z.strictObject({
       secrets: z
         .array(
@@ -133,6 +134,7 @@ export const secretsWire = {
     }),
   },
   "secret.copy": {
+    headers: ["Idempotency-Key"],
     body: z.strictObject({
       from: scope,
       to: scope,
