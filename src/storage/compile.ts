@@ -198,7 +198,7 @@ function compared(eb: Builder, key: string, wanted: Comparison<unknown>, encode:
 
 /** LIKE with both sides in small letters, since one engine tells capitals and the other does not; nothing is a pattern. */
 function part(eb: Builder, key: string, text: string): Condition {
-  const pattern = `%${text.toLowerCase().replace(/[\\%_]/g, (letter) => `\\${letter}`)}%`;
+  const pattern = `%${text.replace(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/[\\%_]/g, (letter) => `\\${letter}`)}%`;
   return eb.and([sql<SqlBool>`lower(${sql.ref(key)}) like ${pattern} escape '\\'`]);
 }
 

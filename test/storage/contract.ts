@@ -2,7 +2,20 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INSTANCE } from "#base";
 import type { Id } from "#base";
-import { Change, MissedExpectation, Pruning, above, below, listPage, noneOf, oneOf, startingWith } from "#storage";
+import {
+  Change,
+  MissedExpectation,
+  Pruning,
+  above,
+  allOf,
+  below,
+  between,
+  containing,
+  listPage,
+  noneOf,
+  oneOf,
+  startingWith,
+} from "#storage";
 import type { NewRow, Page, PageRequest, Row } from "#storage";
 import { DONE, World, codeOf } from "./composition.ts";
 import type { StorePlace } from "./composition.ts";
@@ -433,6 +446,83 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         }
       });
 
+      it("finds a part as it stands, whatever the case of a to z: no pattern characters", async () => {
+        const small = (text: string) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+        for (const part of ["q-a", "Q-A", "A", "%", "_", "a_", "\\", "ä", "\u{1f600}", "'", "-", "never"]) {
+          const where = { id: oneOf(ids), name: containing(part) };
+          expect([part, await named({ where, order: ["name"] } as never)]).toEqual([
+            part,
+            texts
+              .map((text) => `q-${text}`)
+              .filter((text) => small(text).includes(small(part)))
+              .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+          ]);
+        }
+      });
+
+      it("finds what is between two values, or has none, and what meets several comparisons", async () => {
+        const at = (ms: number) => new Date(ms);
+        const rows = [null, 1_000, 2_000, 3_000].map((ms) =>
+          world.principal(`between-${String(ms)}`, { lastSignInAt: ms === null ? null : at(ms) }),
+        );
+        const change = new Change();
+        for (const row of rows) change.insert("principals", row);
+        await world.commit(change);
+        const found = async (span: Parameters<typeof between<Date | null>>[0]) =>
+          (
+            await reader().list("principals", {
+              where: { name: startingWith("between-"), lastSignInAt: between<Date | null>(span) },
+              order: ["name"],
+            })
+          ).map((row) => row.name.slice("between-".length));
+        expect(await found({ above: at(1_000) })).toEqual(["2000", "3000"]);
+        expect(await found({ below: at(3_000) })).toEqual(["1000", "2000"]);
+        expect(await found({ above: at(1_000), below: at(3_000) })).toEqual(["2000"]);
+        expect(await found({ below: at(2_000), orNone: true })).toEqual(["1000", "null"]);
+        expect(await found({})).toEqual(["1000", "2000", "3000", "null"]);
+        const both = { name: allOf([startingWith("between-"), containing("00"), above("between-1000")]) };
+        expect(await reader().count("principals", both)).toBe(2);
+        expect(await reader().count("principals", { name: allOf<string>([]), id: rows[0]?.id })).toBe(1);
+      });
+
+      it("gives the newest row of each group, whatever else is asked for", async () => {
+        const [namespace] = await reader().list("namespaces", { where: { name: "default" } });
+        const manifest = (workloadId: Id<"wkl">, version: number): NewRow<"manifests"> => ({
+          id: world.ids.next("man"),
+          workloadId,
+          version,
+          variables: {},
+          note: "",
+          createdAt: world.clock.now(),
+          createdBy: world.ids.next("prn"),
+        });
+        const workload = (name: string): NewRow<"workloads"> => ({
+          id: world.ids.next("wkl"),
+          namespaceId: namespace?.id ?? world.ids.next("nsp"),
+          name,
+          state: "active",
+          access: "inherit",
+          allowedVariables: [],
+          description: "",
+          createdAt: world.clock.now(),
+          createdBy: world.ids.next("prn"),
+        });
+        const [one, two] = [workload("newest-one"), workload("newest-two")];
+        const change = new Change().insert("workloads", one).insert("workloads", two);
+        for (const version of [1, 2, 3]) change.insert("manifests", manifest(one.id, version));
+        change.insert("manifests", manifest(two.id, 1));
+        await world.commit(change);
+        const newest = { of: "workloadId", by: "version" } as const;
+        const found = await reader().list("manifests", { where: { workloadId: oneOf([one.id, two.id]) }, newest });
+        expect(found.map((row) => [row.workloadId, row.version]).sort()).toEqual(
+          [
+            [one.id, 3],
+            [two.id, 1],
+          ].sort(),
+        );
+        expect(await reader().list("manifests", { where: { workloadId: one.id, version: 2 }, newest })).toEqual([]);
+      });
+
       it("takes any text in a condition as text", async () => {
         await fc.assert(
           fc.asyncProperty(fc.string({ unit: "grapheme", maxLength: 20 }), async (text) => {
@@ -440,6 +530,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
             expect(await reader().count("namespaces", { name })).toBe(0);
             expect(await reader().count("namespaces", { name: oneOf([name, `${name}'`]) })).toBe(0);
             expect(await reader().count("namespaces", { name: startingWith(name) })).toBe(0);
+            expect(await reader().count("namespaces", { name: containing(`!${name}`) })).toBe(0);
           }),
           { numRuns: 50 },
         );
@@ -786,6 +877,24 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         );
         expect((await reader().get("keys", { id: key.id }))?.encryptions).toBe(key.encryptions + 12);
         expect(await reader().count("auditEvents")).toBe(before);
+      });
+
+      it("keeps what was touched after a row was read and before it was changed", async () => {
+        const row = world.principal("touched-meanwhile");
+        await world.commit(new Change().insert("principals", row));
+        const read = await reader().get("principals", { id: row.id });
+        if (read === null) throw new Error("it was inserted");
+        const at = new Date("2029-05-06T07:08:09.010Z");
+        await world.facts.touch(world.org, "principals", { id: row.id }, { lastSignInAt: at });
+        await world.commit(new Change().replace("principals", read, { description: "changed" }));
+        expect(await reader().get("principals", { id: row.id })).toMatchObject({
+          description: "changed",
+          lastSignInAt: at,
+        });
+        const again = await reader().get("principals", { id: row.id });
+        if (again === null) throw new Error("it stands");
+        await world.commit(new Change().replace("principals", again, { lastSignInAt: null }));
+        expect((await reader().get("principals", { id: row.id }))?.lastSignInAt).toBeNull();
       });
 
       it("leaves alone what is gone", async () => {
