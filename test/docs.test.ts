@@ -14,6 +14,7 @@ const PAGES = [
   "keys/README.md",
   "src/access/README.md",
   "src/injection/README.md",
+  "src/secrets/README.md",
   "src/http/README.md",
   "src/client/README.md",
 ];

@@ -40,6 +40,8 @@ describe("Between the mint and the exchange, now means now", () => {
     await pad.write("GONE", "two");
     await pad.deploy("relic", { OLD: { secret: "GONE@1" } });
     const bearer = await pad.mint(pad.owner, "relic");
+    // What is deployed holds its versions; what was minted before does not.
+    await pad.deploy("relic", { OLD: { secret: "GONE@2" } });
     await pad.owner.do("secret.destroy", { params: { ...PROD, secret: "GONE" }, body: { versions: [1] } });
     const refused = await pad.exchange(bearer);
     expect(refused.body).toMatchObject({ code: "launch_refused", variables: [{ variable: "OLD" }] });

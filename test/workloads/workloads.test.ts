@@ -398,14 +398,18 @@ describe("a deployment", () => {
     expect(await launch("agent", "agent-9")).toBe("not_deployed");
   });
 
-  it("takes a pinned version, also after newer ones, and fails when it is destroyed", async () => {
+  it("takes a pinned version, also after newer ones, which stays as long as it is deployed, and fails when it was destroyed", async () => {
     const params = { environment: "prod", namespace: "default", secret: "PIN" };
     for (const value of ["one", "two"]) await owner.do("secret.write", { params, body: { value } });
     await create("pinned");
     await save("pinned", { KEY: { secret: "PIN@1" }, NOW: { secret: "PIN" } });
     await deploy("pinned", "prod");
     expect(await launch("pinned", "prod")).toEqual({ KEY: "one", NOW: "two" });
+    expect(await owner.code("secret.destroy", { params, body: { versions: [1] } })).toBe("in_use");
+    const at = { namespace: "default", workload: "pinned", environment: "prod" };
+    await owner.do("deployment.delete", { params: at });
     await owner.do("secret.destroy", { params, body: { versions: [1] } });
+    await deploy("pinned", "prod");
     expect(await launch("pinned", "prod")).toBe("launch_refused");
   });
 });
