@@ -20,7 +20,7 @@ type Scope = typeof dev;
 type Body = ClientRequest<"secret.copy">["body"];
 type Copy = Answer<Response<"secret.copy"> & Problem & { usedBy?: string[] }>;
 const copy = (who: Client, from: Scope, to: Scope, more: Partial<Body> = {}): Promise<Copy> =>
-  who.try("secret.copy", { body: { from, to, ...more } }) as Promise<Copy>;
+  who.try("secret.copy", { body: { from, to, ...more } });
 const brief = ({ body }: Copy): string[] =>
   body.items.map(({ name, as, action, version }) => `${name} ${as} ${action} ${String(version)}`);
 const write = (secret: string, value: string, scope: Scope = dev, more: object = {}) =>
