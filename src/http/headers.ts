@@ -35,7 +35,9 @@ const ACCEPT = /^[\x20-\x7e]{1,512}$/;
  * @throws {VaultError} `headers_too_large`, `bad_request`.
  */
 export function checkHeaders(request: IncomingMessage): void {
-  const { rawHeaders, headers } = request;
+  const { rawHeaders, headers, httpVersion } = request;
+  // Node takes HTTP/0.9 and 2.0 in words as well.
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") throw new VaultError("bad_request");
   // Node would drop what is above its own count without a word, so that count is off and this one refuses.
   if (rawHeaders.length / 2 > MAX_HEADERS) throw new VaultError("headers_too_large");
   const seen = new Set<string>();
@@ -45,12 +47,14 @@ export function checkHeaders(request: IncomingMessage): void {
     if (seen.has(name)) throw new VaultError("bad_request");
     seen.add(name);
   }
-  if (headers.host === undefined ? request.httpVersion === "1.1" : !HOST.test(headers.host))
+  if (headers.host === undefined ? httpVersion === "1.1" : !HOST.test(headers.host))
     throw new VaultError("bad_request");
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== "100-continue")
     throw new VaultError("bad_request");
   const coding = headers["transfer-encoding"];
-  if (coding !== undefined && coding.toLowerCase() !== "chunked") throw new VaultError("bad_request");
+  // HTTP/1.0 knows no coding: a proxy that speaks it would see another end of this request (RFC 9112 section 6.1).
+  if (coding !== undefined && (coding.toLowerCase() !== "chunked" || httpVersion === "1.0"))
+    throw new VaultError("bad_request");
 }
 
 /** The client's own request id, if it is one that may stand in logs. */
