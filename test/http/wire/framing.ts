@@ -154,7 +154,7 @@ export const FRAMING: readonly Row[] = [
     "invalid_input",
     "stays",
   ],
-  ["a chunk for each letter", chunks(`${[...BODY].map(chunk).join("")}${LAST}`), 400, "invalid_input", "stays"],
+  ["a chunk for each letter", chunks(`${Array.from(BODY, chunk).join("")}${LAST}`), 400, "invalid_input", "stays"],
   ["chunks that are nothing together", chunks(LAST), 400, "invalid_input", "stays"],
   [
     "chunks of more than 1 MiB",
