@@ -260,7 +260,13 @@ export async function createVault(
       clock: store,
       newRequestId: () => `req_${randomBytes(12).toString("hex")}`,
       trustedProxies: config.trustedProxies.length === 0 ? null : blockList(config.trustedProxies),
-      limits: { failures: { count: config.failuresPerTenSeconds, seconds: 10 } },
+      limits: {
+        requests: { count: config.requestsPerSecond, seconds: 1 },
+        credentialRequests: { count: config.requestsPerSecondPerCredential, seconds: 1 },
+        failures: { count: config.failuresPerTenSeconds, seconds: 10 },
+        maxInFlight: config.maxInFlight,
+        maxMemoryBytes: config.maxMemoryMb * 1024 * 1024,
+      },
       checkAnswers: overrides.checkAnswers ?? false,
     });
     opened.push(() => app.close());

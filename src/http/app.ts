@@ -65,7 +65,10 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     // The vault's time and not the machine's: clients measure the ends of what they get by it.
     response.setHeader("Date", doors.clock.now().toUTCString());
     doors.watch?.began();
-    response.once("close", () => logRequest(arrival, response, performance.now() - started));
+    let taken = false;
+    // Node says `finish` also of an answer whose connection was cut under it.
+    response.once("finish", () => (taken = !request.socket.destroyed));
+    response.once("close", () => logRequest(arrival, response, performance.now() - started, taken));
     void admit(arrival, request, response);
   }
 
@@ -128,7 +131,7 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
   }
 
   /** The access log: these fields and no others. */
-  function logRequest(arrival: Arrival, response: ServerResponse, ms: number): void {
+  function logRequest(arrival: Arrival, response: ServerResponse, ms: number, taken: boolean): void {
     const { requestId, traceId, operation: id, address, actor, code } = arrival;
     const fields = {
       requestId,
@@ -139,7 +142,7 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
       ms: Math.round(ms * 10) / 10,
       address,
       actor: actor === null ? null : { type: actor.type, ...("id" in actor ? { id: actor.id } : {}) },
-      ...(response.writableFinished ? {} : { aborted: true }),
+      ...(taken ? {} : { aborted: true }),
     };
     doors.log.info(fields, "request");
     doors.watch?.ended({ operation: id, status: fields.status, code, ms });

@@ -2,8 +2,11 @@ import { SECOND } from "#base";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Requests of one connection that wait for the answer before theirs. */
-const MOST_WAITING = 64;
+/**
+ * Requests of one connection that wait for the answer before theirs. Node keeps several kB of each until the connection
+ * closes, so whoever sends more of them at once is closed and not served slowly.
+ */
+const MOST_WAITING = 16;
 const WATCH_EVERY_MS = 2 * SECOND;
 
 export interface ConnectionSettings {
@@ -78,8 +81,13 @@ export class Connections {
       this.#begin(request.socket, line, { request, response }, handle);
       return;
     }
-    line.waiting.push({ request, response });
-    if (line.waiting.length === MOST_WAITING) endAfterLast(line);
+    if (line.waiting.length < MOST_WAITING) {
+      line.waiting.push({ request, response });
+      return;
+    }
+    line.ending = true;
+    line.waiting.length = 0;
+    request.socket.destroy();
   }
 
   /**

@@ -152,11 +152,13 @@ export class Door {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    response.once("close", () => {
-      // Its headers may have left before the drain began, and said that the connection stays.
-      if (this.#lingered) this.server.closeIdleConnections();
+    this.#connections.take(request, response, (...turn) => {
+      response.once("close", () => {
+        // Its headers may have left before the drain began, and said that the connection stays.
+        if (this.#lingered) this.server.closeIdleConnections();
+      });
+      this.#app.handle(...turn, this.#machine);
     });
-    this.#connections.take(request, response, (...turn) => this.#app.handle(...turn, this.#machine));
   }
 
   /** Answers what is not a request, unless an answer is on its way on this connection: the two would mix. */

@@ -1,7 +1,7 @@
 import { BlockList } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { VaultError } from "#base";
-import type { Call } from "#base";
+import type { Actor, Call } from "#base";
 import type { Handlers } from "#http";
 import { enter, start } from "./fixture.ts";
 import type { Fixture } from "./fixture.ts";
@@ -105,5 +105,81 @@ describe("Limits come first", () => {
     expect((await door.send("GET", "/v1/whoami")).status).toBe(200);
     expect(door.counted.every(({ reason }) => reason === "overloaded")).toBe(true);
     expect(door.lines.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test("a credential has a rate of its own, wherever it is used, and holds up no other", async () => {
+    const door = await behindProxy({
+      limits: { credentialRequests: { count: 3, seconds: 60 } },
+      authenticate: async (call, credential) => {
+        if (!credential?.reveal().startsWith("sp_svc_good")) throw new VaultError("unauthenticated");
+        return { type: "user", id: "prn_somebody", call, name: "x" } as unknown as Actor;
+      },
+    });
+    const code = async (address: string, credential: string) =>
+      (await door.send("GET", "/v1/users", { ...from(address), credential })).status;
+    const stolen = [];
+    for (let n = 0; n < 5; n++) stolen.push(await code(`192.0.2.${n}`, "sp_svc_good-stolen"));
+    expect(stolen).toEqual([200, 200, 200, 429, 429]);
+    const refused = await door.send("GET", "/v1/users", { ...from("192.0.2.9"), credential: "sp_svc_good-stolen" });
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(30);
+    expect(await code("192.0.2.1", "sp_svc_good-other")).toBe(200);
+    // What nobody knows counts for its address alone.
+    for (let n = 0; n < 6; n++) expect(await code("192.0.2.1", "sp_svc_unknown")).toBe(401);
+    expect(JSON.stringify([door.lines, door.counted])).not.toContain("stolen");
+  });
+
+  test("so has one that is itself the authority, once it proved good", async () => {
+    let good = false;
+    const door = await behindProxy(
+      { limits: { credentialRequests: { count: 2, seconds: 60 } } },
+      {
+        "lease.get": async ({ call }) => {
+          if (!good) throw new VaultError("token_invalid");
+          enter(call, "public");
+          return {} as never;
+        },
+      },
+    );
+    const status = async () => (await door.send("GET", "/v1/leases/self", { credential: "sp_lease_x" })).status;
+    for (let n = 0; n < 4; n++) expect(await status()).toBe(401);
+    good = true;
+    expect([await status(), await status(), await status()]).toEqual([200, 200, 429]);
+  });
+
+  test("a body for which there is no room is refused while it arrives, and others are served", async () => {
+    const door = await behindProxy({ limits: { maxBodyBytes: 256 * 1024 } });
+    const body = { principal: "ann", role: "viewer", reason: "x".repeat(100) };
+    expect((await door.send("POST", "/v1/grants", { ...from("192.0.2.1"), body })).status).toBe(201);
+    const large = { ...body, reason: "x".repeat(300 * 1024) };
+    const refused = await door.send("POST", "/v1/grants", { ...from("192.0.2.1"), body: large });
+    expect([refused.status, refused.body.code, refused.headers["retry-after"]]).toEqual([503, "overloaded", "1"]);
+    expect((await door.send("POST", "/v1/grants", { ...from("192.0.2.1"), body })).status).toBe(201);
+  });
+
+  test("while the process is full everything is refused but whether it lives", async () => {
+    const door = await behindProxy({ limits: { maxMemoryBytes: 1 } });
+    const refused = await door.send("GET", "/v1/users", from("192.0.2.1"));
+    expect([refused.status, refused.body.code, refused.headers["retry-after"]]).toEqual([503, "overloaded", "1"]);
+    for (const path of ["/healthz", "/readyz"])
+      expect((await door.send("GET", path, { credential: null })).status).toBe(200);
+    expect((await door.send("GET", "/v1/openapi.json", { credential: null })).status).toBe(503);
+    expect(door.clients).toEqual([]);
+  });
+
+  test("a list that is too long for what others are still taking is refused before its event says that it was shown", async () => {
+    const door = await behindProxy({ limits: { maxAnswerBytes: 10 } });
+    const refused = await door.send("GET", "/v1/users", from("192.0.2.1"));
+    expect([refused.status, refused.body]).toEqual([200, {}]);
+    const long = await behindProxy(
+      { limits: { maxAnswerBytes: 10 } },
+      {
+        "user.list": async ({ call }) => {
+          enter(call, "member.manage");
+          return { items: [], next: "x".repeat(100) };
+        },
+      },
+    );
+    expect((await long.send("GET", "/v1/users", from("192.0.2.1"))).body.code).toBe("overloaded");
+    expect(long.settled).toEqual([{ action: "member.manage", outcome: { result: "failed", code: "overloaded" } }]);
   });
 });
