@@ -14,6 +14,8 @@ import { World } from "./world.ts";
 export interface Options {
   readonly seed: number;
   readonly seconds: number;
+  /** Goes on beyond its time until so many were answered: on a slow machine a test still means something. */
+  readonly atLeast?: number;
   /** Breaks an answer on purpose before it is judged: whether the fuzz finds what is wrong. */
   readonly tamper?: (id: string, answer: Answer<unknown>) => Answer<unknown>;
 }
@@ -42,7 +44,7 @@ const MEND_EVERY = 400;
 const MOST_FINDINGS = 50;
 
 /** Walks the document of a real vault for a while and judges every answer. The same seed makes the same requests. */
-export async function fuzz({ seed, seconds, tamper }: Options): Promise<FuzzReport> {
+export async function fuzz({ seed, seconds, atLeast = 0, tamper }: Options): Promise<FuzzReport> {
   const world = await World.start();
   try {
     const document = (await send(world.server.url, { method: "GET", path: "/v1/openapi.json" })).body as OpenApi;
@@ -60,7 +62,7 @@ export async function fuzz({ seed, seconds, tamper }: Options): Promise<FuzzRepo
     const order: Described[] = [];
     const end = performance.now() + seconds * 1_000;
     const walk = async () => {
-      while (performance.now() < end) {
+      while (performance.now() < end || n < atLeast) {
         const at = nth++;
         const chance = Chance.of(seed, at);
         // In rounds: each operation once, in an order of the round's own.
