@@ -44,10 +44,7 @@ export function readFile(path: string, maxBytes: number): Buffer {
 /** What an open descriptor holds. It is closed afterwards (but for stdin), so that no child inherits it. */
 export function readDescriptor(fd: number): string {
   try {
-    return readAll(fd, MAX_CREDENTIAL_BYTES, `descriptor ${String(fd)}`).toString("utf8");
-  } catch (error) {
-    if (error instanceof SallyportError) throw error;
-    throw usage(`Descriptor ${String(fd)} cannot be read: ${codeOf(error)}.`);
+    return readAll(fd, MAX_CREDENTIAL_BYTES, `Descriptor ${String(fd)}`).toString("utf8");
   } finally {
     if (fd > 2) closeQuietly(fd);
   }
@@ -71,12 +68,20 @@ function readAll(fd: number, maxBytes: number, what: string): Buffer {
   let length = 0;
   for (;;) {
     const part = Buffer.alloc(64 * 1024);
-    const read = readSync(fd, part);
+    const read = readPart(fd, part, what);
     if (read === 0) return Buffer.concat(parts);
     length += read;
     if (length > maxBytes)
       throw new SallyportError("payload_too_large", `${what} holds more than ${String(maxBytes)} bytes`);
     parts.push(part.subarray(0, read));
+  }
+}
+
+function readPart(fd: number, part: Buffer, what: string): number {
+  try {
+    return readSync(fd, part);
+  } catch (error) {
+    throw usage(codeOf(error) === "EISDIR" ? `${what} is a folder.` : `${what} cannot be read: ${codeOf(error)}.`);
   }
 }
 
