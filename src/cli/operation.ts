@@ -97,9 +97,9 @@ async function showItems<T>(
  * Shows an answer that was not looked at field by field: loading the contract's schemas would cost each start more than all
  * else. A vault's answer has what is shown; in another's it is missed.
  */
-function believe(show: () => void): void {
+export function believe<T>(show: () => T): T {
   try {
-    show();
+    return show();
   } catch (error) {
     throw error instanceof TypeError ? notOfAVault("its answer has another form") : error;
   }

@@ -57,7 +57,8 @@ the workload default, which gets every secret of its scope.`,
                                 environment of the launch
   namespace/NAME                of another namespace, same environment
   environment/namespace/NAME    of another environment
-  NAME@3                        version 3, whatever is newest
+  NAME@3                        version 3, whatever is newest (workload pin
+                                and unpin change it)
 
   $ sallyport workload save etl --secret DB_URL \\
       --secret STRIPE_KEY=payments/STRIPE_KEY --value LOG_LEVEL=info \\
@@ -66,7 +67,7 @@ the workload default, which gets every secret of its scope.`,
 A secret of another namespace must be offered by its policy (sallyport secret
 policy). Another environment must be open. A reference is checked when the
 manifest is deployed, when a token is minted, and when it is exchanged.`,
-    see: ["launches", "workload save", "secret policy"],
+    see: ["launches", "workload save", "workload pin", "secret policy"],
   },
   launches: {
     summary: "Injection tokens, and how a program gets its variables once",

@@ -9,11 +9,11 @@ import { IF_VERSION, NAMESPACE } from "../options.ts";
 import type { Output } from "../output.ts";
 import { formatTime } from "../text.ts";
 
-type Manifest = Response<"manifest.get">;
-type Variable = NonNullable<Manifest["variables"]>[string];
+export type Manifest = Response<"manifest.get">;
+export type Variable = NonNullable<Manifest["variables"]>[string];
 type ManifestBody = Body<"manifest.save">;
 
-const WORKLOAD = [["<workload>", "namespace/workload, or workload"]] as const;
+export const WORKLOAD = [["<workload>", "namespace/workload, or workload"]] as const;
 const VERSION_ARGUMENT = ["[version]", "which version; without it the latest"] as const;
 const MAX_MANIFEST_BYTES = 1024 * 1024;
 
@@ -51,10 +51,7 @@ export const save = call({
       ...(version === undefined ? {} : { headers: { ifMatch: version } }),
     };
   },
-  show(answer, out) {
-    out.line(`Manifest version ${String(answer.version)} was saved.`);
-    showDiff(answer, out);
-  },
+  show: showSaved,
 });
 
 export const versions = list({
@@ -115,6 +112,11 @@ export const diff = call({
 });
 
 const SIGNS = { added: "+", removed: "-", changed: "~" } as const;
+
+export function showSaved(saved: Manifest, out: Output): void {
+  out.line(`Manifest version ${String(saved.version)} was saved.`);
+  showDiff(saved, out);
+}
 
 function showDiff({ diff: changes }: Manifest, out: Output): void {
   if (changes.length === 0) out.note("It changed nothing.");

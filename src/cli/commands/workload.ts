@@ -5,6 +5,7 @@ import { DESCRIPTION, ENVIRONMENT, LIMIT, NAMESPACE, YES } from "../options.ts";
 import type { Columns, Output } from "../output.ts";
 import { formatTime } from "../text.ts";
 import { diff, manifest, save, versions } from "./manifest.ts";
+import { pin, unpin } from "./pin.ts";
 
 type Workload = Response<"workload.get">;
 
@@ -157,6 +158,8 @@ export const workload: Noun = {
     versions,
     manifest,
     diff,
+    pin,
+    unpin,
     call({
       name: "undeploy",
       summary: "Take a workload out of an environment",
