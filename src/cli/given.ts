@@ -68,14 +68,42 @@ export class Given {
   time(option: string): string | undefined {
     const value = this.text(option);
     if (value === undefined) return undefined;
-    const ms = parseDuration(value);
-    const date = ms === null ? new Date(value) : new Date(Date.now() + ms);
-    const isDate = ms !== null || /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.test(value);
-    if (!isDate || Number.isNaN(date.getTime()) || date.getTime() > Date.now() + 200 * 365 * DAY) {
+    const time = parseTime(value);
+    if (time === null)
       throw usage(`--${option}: “${value}” is not a time like 30d (from now), 2026-12-31 or 2026-12-31T12:00:00Z.`);
-    }
-    return date.toISOString();
+    return time;
   }
+
+  /** `30d` ago, `2026-12-31`, or a time with its zone, as an ISO time. */
+  timeAgo(option: string): string | undefined {
+    const value = this.text(option);
+    if (value === undefined) return undefined;
+    const time = parseTime(value, -1);
+    if (time === null)
+      throw usage(`--${option}: “${value}” is not a time like 30d (ago), 2026-01-31 or 2026-01-31T12:00:00Z.`);
+    return time;
+  }
+
+  /** A duration before or after now as an ISO time, and nothing else. */
+  onlyDuration(option: string, direction: 1 | -1): string | undefined {
+    const value = this.text(option);
+    if (value === undefined) return undefined;
+    const time = parseDuration(value) === null ? null : parseTime(value, direction);
+    if (time === null) throw usage(`--${option}: “${value}” is not a duration like 14d or 12h.`);
+    return time;
+  }
+}
+
+const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
+const MOST_MS = 200 * 365 * DAY;
+
+/** A duration from now (or, with -1, before it), a date, or a time with its zone, as an ISO time; `null` for anything else. */
+export function parseTime(text: string, direction: 1 | -1 = 1): string | null {
+  const ms = parseDuration(text);
+  if (ms === null && !TIME.test(text)) return null;
+  // What lies before 1970 is before all that there is.
+  const date = ms === null ? new Date(text) : new Date(Math.max(0, Date.now() + direction * ms));
+  return Number.isNaN(date.getTime()) || date.getTime() > Date.now() + MOST_MS ? null : date.toISOString();
 }
 
 /** `5` or `v5` as a number of 1 or more. */
