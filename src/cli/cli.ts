@@ -18,6 +18,17 @@ export const GUEST_HINT =
   "You came by the machine's own socket, which is the owner only while there is one user and the vault listens on this " +
   "machine only: sallyport login";
 
+/** Where secrets are kept. */
+export interface Scope {
+  readonly environment: string;
+  readonly namespace: string;
+}
+
+/** `environment/namespace`. */
+export function scopeText({ environment, namespace }: Scope): string {
+  return `${environment}/${namespace}`;
+}
+
 /** What a command works with: where the vault is, who is calling, what is typed, where results go. Each found when asked for. */
 export class Cli {
   readonly doors: Doors;
@@ -122,6 +133,15 @@ export class Cli {
     }
     if (said !== undefined && said !== namespace) throw usage(`“${text}” names a namespace, and --namespace another.`);
     return { namespace, workload };
+  }
+
+  /** `environment/namespace`, or `environment` with the namespace of `--namespace`. */
+  scope(given: Given, text: string): Scope {
+    const [environment = "", namespace = this.namespace(given), ...more] = text.split("/");
+    if (!NAME.test(environment) || !NAME.test(namespace) || more.length > 0) {
+      throw usage(`“${text}” is not a scope: write environment/namespace, or environment.`);
+    }
+    return { environment, namespace };
   }
 
   project(): Project {

@@ -5,7 +5,7 @@ import type { CliCode } from "./error.ts";
 /** What each exit code means; the main help and README.md print this table. */
 export const EXIT_MEANINGS: readonly (readonly [code: string, meaning: string])[] = [
   ["0", "done"],
-  ["1", "another failure; also: `audit verify` found a fault"],
+  ["1", "another failure; also: `audit verify` found a fault, `secret compare` a difference"],
   ["2", "the command is not written as its help says"],
   ["3", "not signed in, or the credential was refused"],
   ["4", "not allowed"],

@@ -8,12 +8,18 @@ import {
   mkdirSync,
   openSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf } from "#client";
 import { CliError, usage } from "./error.ts";
+
+/** By its mode. */
+export function othersCanRead(path: string): boolean {
+  return process.getuid !== undefined && (statSync(path).mode & 0o044) !== 0;
+}
 
 /** A file to be, which only its owner can read and which appears whole or not at all. */
 export interface PrivateFile {

@@ -50,6 +50,11 @@ export function cut(text: string, cells: number): string {
   return `${out}…`;
 }
 
+/** `1 name`, `2 names`. */
+export function countOf(number: number, what: string): string {
+  return `${String(number)} ${what}${number === 1 ? "" : "s"}`;
+}
+
 /** `2026-01-31 12:03:04Z`; `-` for what has not happened. */
 export function formatTime(time: string | null): string {
   if (time === null) return "-";

@@ -131,11 +131,11 @@ test("`secret delete` tells how it is brought back, from where it was", async ()
     params: { environment: "prod", namespace: "data", secret: "OLD" },
     body: { value: "v" },
   });
-  const ran = await sallyport("secret delete OLD -e prod -n data", around);
+  const ran = await sallyport("secret delete OLD -e prod -n data --yes", around);
   expect(ran.out).toBe("OLD was deleted. Bring it back: sallyport secret restore OLD --env prod --namespace data\n");
   expect((await sallyport(/sallyport (.*)/.exec(ran.out)?.[1] ?? "", around)).code).toBe(0);
   await write("OLD", "v");
-  expect((await sallyport("secret delete OLD", around)).out).toMatch(/ secret restore OLD\n$/);
+  expect((await sallyport("secret delete OLD --yes", around)).out).toMatch(/ secret restore OLD\n$/);
 });
 
 describe("lists", () => {

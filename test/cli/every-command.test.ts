@@ -30,6 +30,8 @@ afterAll(async () => {
  */
 const DAY = `
 status
+config
+completion bash
 whoami
 org show
 org update --reveal admins --viewer-audit scope
@@ -61,8 +63,18 @@ secret versions DB_URL
 secret rollback DB_URL 1
 secret policy DB_URL --allow-namespace data-pipelines
 secret destroy DB_URL 2 --yes
-secret delete DB_URL
+secret delete DB_URL --yes
 secret restore DB_URL
+secret generate SESSION_KEY --kind passphrase --length 9
+secret import {F}/secrets.yaml --yes
+secret import {F}/secrets.yaml --preview
+secret export
+secret search --contains db --rotate-within 180d
+secret uses DB_URL
+secret copy DB_URL --to dev/data-pipelines --yes
+secret move DB_URL -n data-pipelines --to dev/default --as MOVED --yes
+secret copy STRIPE_KEY --env prod -n data-pipelines --to dev --yes
+secret compare dev prod -n data-pipelines --values --reason release
 
 workload create data-pipelines/etl
 workload list --all
@@ -73,6 +85,8 @@ workload save data-pipelines/etl --secret STRIPE_KEY --value LOG_LEVEL=debug
 workload versions data-pipelines/etl
 workload manifest data-pipelines/etl 1
 workload diff data-pipelines/etl 2
+workload pin data-pipelines/etl STRIPE_KEY@1
+workload unpin data-pipelines/etl STRIPE_KEY
 deploy data-pipelines/etl --env prod
 workload show data-pipelines/etl
 
@@ -127,12 +141,16 @@ workload delete data-pipelines/etl --yes
 test("Every command works against a real vault, for people and as JSON, and together they use every operation", async () => {
   const { token } = vault.owner;
   const known = surroundings(folder, { SALLYPORT_ADDRESS: tap.url, SALLYPORT_TOKEN: token ?? "" });
+  writeFileSync(join(folder, "secrets.yaml"), "API_KEY: c4nary\nDB_URL: { description: of the app }\n", {
+    mode: 0o600,
+  });
   const seen = new Map<string, string>();
   const used = new Set<string>();
   const type = async (line: string, env: Record<string, string>, stdin?: string): Promise<Ran> => {
     const argv = line.replaceAll("{F}", folder).replace(/\{(\w+)\}/g, (_, prefix: string) => seen.get(prefix) ?? "?");
     const ran = await sallyport(argv, { env, folder, ...(stdin === undefined ? {} : { stdin }) });
     expect([argv, ran.code, ran.stderr]).toEqual([argv, 0, ran.stderr]);
+    expect(ran.out + ran.stderr).not.toContain("c4nary");
     // The first of a list is the newest.
     for (const [id, prefix] of [...ran.out.matchAll(/\b([a-z]{3})_[0-9a-hjkmnp-tv-z]{26}\b/g)].reverse())
       seen.set(prefix ?? "", id);
@@ -143,7 +161,11 @@ test("Every command works against a real vault, for people and as JSON, and toge
 
   for (const line of DAY.split("\n").filter((one) => one !== "")) {
     const [typed = "", stdin] = line.split(" < ");
-    if (/ (list|show|versions|checkpoints|verify|manifest|diff|lookup)\b|^(status|whoami)/.test(typed)) {
+    if (
+      / (list|show|versions|checkpoints|verify|manifest|diff|lookup|search|uses|export|compare)\b|^(status|whoami)/.test(
+        typed,
+      )
+    ) {
       const ran = await type(`${typed} --json`, known, stdin);
       expect(JSON.parse(ran.out)).toEqual(expect.anything());
     }

@@ -169,6 +169,7 @@ describe("Control and direction characters", () => {
         namespace: "default",
         tags: [],
         policy: null,
+        lastUsed: null,
         deletedAt: null,
       },
     });

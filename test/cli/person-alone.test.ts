@@ -128,7 +128,7 @@ describe("One person alone, in an empty folder", () => {
       "secret set NEEDED",
       "workload save job --secret NEEDED --secret X",
       "deploy job",
-      "secret delete NEEDED",
+      "secret delete NEEDED --yes",
     ])
       expect(await aside(argv, "v")).toMatchObject({ code: 0 });
     const ran = await folder.run(["run", "--workload", "job", "--", "touch", started]);

@@ -1,4 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PROGRAM, cleanEnv } from "../harness.ts";
 import { surroundings } from "./harness.ts";
@@ -16,8 +18,13 @@ describe.skipIf(!HAS_TERMINALS)("At a terminal", () => {
   });
   afterAll(() => folder.remove());
 
-  /** Types `keys[n]` when `waits[n]` is on the screen. */
-  function type(argv: readonly string[], waits: readonly string[], keys: readonly string[]) {
+  /** Types `keys[n]` when `waits[n]` is on the screen, and `first` is done. */
+  function type(
+    argv: readonly string[],
+    waits: readonly string[],
+    keys: readonly string[],
+    first: () => Promise<unknown> = () => Promise.resolve(),
+  ) {
     const words = [process.execPath, PROGRAM, ...argv].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
     // A shell that stayed would be ended by Ctrl-C as well, and hide what the command made of it.
     const child = spawn("script", ["-qec", `exec ${words.join(" ")}`, "/dev/null"], {
@@ -31,8 +38,9 @@ describe.skipIf(!HAS_TERMINALS)("At a terminal", () => {
       const wait = waits[typed];
       if (wait === undefined || !screen.slice(from).includes(wait)) return;
       from = screen.length;
-      child.stdin.write(keys[typed] ?? "");
+      const key = keys[typed] ?? "";
       typed += 1;
+      void first().then(() => child.stdin.write(key));
     });
     return new Promise<{ code: number | null; screen: string }>((resolve) => {
       child.on("close", (code) => resolve({ code, screen }));
@@ -68,6 +76,37 @@ describe.skipIf(!HAS_TERMINALS)("At a terminal", () => {
     const no = await type(["env", "delete", "dev"], ["dev"], ["n"]);
     expect(no.code).toBe(130);
     expect((await folder.run(["env", "show", "dev"])).code).toBe(0);
+  });
+
+  test("`secret import` shows what it would do and writes it after a yes; no value is shown", async () => {
+    writeFileSync(join(folder.path, ".env"), "FIRST=c4nary-1\nSECOND='c4nary-2'\n", { mode: 0o600 });
+    const no = await type(["secret", "import", ".env"], ["Write 2 secrets to dev/default?"], ["n"]);
+    expect([no.code, (await folder.run(["secret", "show", "FIRST"])).code]).toEqual([130, 5]);
+    const yes = await type(["secret", "import", ".env"], ["Write 2 secrets to dev/default?"], ["y"]);
+    expect(yes.code).toBe(0);
+    expect(yes.screen).toMatch(/FIRST +create/);
+    expect(yes.screen).toContain("2 secrets written to dev/default.");
+    expect(no.screen + yes.screen).not.toContain("c4nary");
+    const ran = await folder.run(["run", "--", "sh", "-c", "printf %s $FIRST$SECOND"]);
+    expect(ran.stdout).toBe("c4nary-1c4nary-2");
+  });
+
+  test("what `secret import` has shown is what it writes: if a secret is changed before the answer, nothing is", async () => {
+    writeFileSync(join(folder.path, ".env"), "THIRD=mine\nFOURTH=mine\n", { mode: 0o600 });
+    let between: Promise<unknown> = Promise.resolve();
+    const { code, screen } = await type(
+      ["secret", "import", ".env"],
+      ["Write 2 secrets to dev/default?"],
+      ["y"],
+      () => {
+        between = folder.run(["secret", "set", "FOURTH"], { input: "theirs" });
+        return between;
+      },
+    );
+    await between;
+    expect([code, screen]).toEqual([6, expect.stringContaining("FOURTH")]);
+    expect((await folder.run(["secret", "show", "THIRD"])).code).toBe(5);
+    expect((await folder.run(["run", "--", "sh", "-c", "printf %s $FOURTH"])).stdout).toBe("theirs");
   });
 
   test("`login --set-up` asks for the credential and the password twice, and shows neither", async () => {

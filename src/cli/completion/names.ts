@@ -74,7 +74,11 @@ export const ARGUMENTS: Readonly<Record<string, NameKind | "files" | null>> = {
   "ns name": "namespaces",
   "org name": null,
   "run command": "files",
+  "secret file": "files",
   "secret name": "secrets",
+  "secret names": "secrets",
+  "secret other-scope": "environments",
+  "secret scope": "environments",
   "secret version": null,
   "secret versions": null,
   "service-user id": null,
@@ -82,6 +86,7 @@ export const ARGUMENTS: Readonly<Record<string, NameKind | "files" | null>> = {
   "session id": "sessions",
   "token workload": "workloads",
   "user login": "users",
+  "workload secrets": null,
   "workload version": null,
   "workload workload": "workloads",
 };
@@ -97,5 +102,6 @@ export const OPTIONS: Readonly<Record<string, NameKind>> = {
   principal: "principals",
   profile: "profiles",
   secret: "secrets",
+  to: "environments",
   workload: "workloads",
 };
