@@ -455,6 +455,32 @@ describe("secret export", () => {
     expect((await sallyport("secret export --json --format csv", around)).code).toBe(2);
   });
 
+  test.each(["yaml", "json", "csv"])("as %s holds no character that a terminal would obey", async (format) => {
+    const server = new HostileServer();
+    const url = await server.listen();
+    const one = {
+      environment: "dev",
+      namespace,
+      name: "A",
+      version: 1,
+      description: "x\u001b[2J\u202ey",
+      tags: ["a\u0007"],
+      owner: "\r",
+      rotateBy: null,
+      createdAt: "",
+      createdBy: "",
+      updatedAt: "",
+      updatedBy: "",
+      lastUsed: null,
+    };
+    server.on(`GET /v1/environments/dev/namespaces/${namespace}/secrets`, { body: { items: [one], next: null } });
+    const env = { ...around.env, SALLYPORT_ADDRESS: url };
+    const ran = await sallyport(`secret export --format ${format}`, { ...around, env });
+    expect([ran.code, ["\u001b", "\u202e", "\u0007"].filter((bad) => ran.out.includes(bad))]).toEqual([0, []]);
+    expect(ran.out).toMatch(/x\\u(001b|\{1b\})/);
+    await server.close();
+  });
+
   test("of what nobody wrote is a file without names", async () => {
     expect(await sallyport("secret export --format json", around)).toMatchObject({
       code: 0,

@@ -4,7 +4,7 @@ import { usage } from "../error.ts";
 import type { Given } from "../given.ts";
 import { believe } from "../operation.ts";
 import { SCOPE } from "../options.ts";
-import { countOf, escapeControls, safeJson } from "../text.ts";
+import { countOf, escapeControls, escapeControlsInLines, safeJson } from "../text.ts";
 import type { Secret } from "./secret-shown.ts";
 
 const FORMATS = ["yaml", "json", "csv"] as const;
@@ -55,7 +55,9 @@ async function write(secrets: readonly Secret[], format: Format, all: boolean): 
   );
   if (format === "json") return `${safeJson(content)}\n`;
   const { stringify } = await import("yaml");
-  return stringify(content);
+  const text = stringify(content);
+  // What a terminal would obey has no place in YAML but an escape in JSON, which YAML is a superset of.
+  return escapeControlsInLines(text) === text ? text : `${safeJson(content)}\n`;
 }
 
 /** What `secret import` takes for a name; what is empty is left out, so that it takes nothing away elsewhere. */
