@@ -95,6 +95,25 @@ describe("workload pin", () => {
     expect((await latest()).note).toBe("unpin STRIPE");
   });
 
+  test("a version that is not there where the workload is deployed is warned of", async () => {
+    for (const value of ["a", "b"])
+      await owner.do("secret.write", {
+        params: { environment: "dev", namespace: "default", secret: "V" },
+        body: { value },
+      });
+    await owner.do("secret.write", {
+      params: { environment: "prod", namespace: "default", secret: "V" },
+      body: { value: "a" },
+    });
+    await save({ variables: { V: { secret: "V" } } });
+    for (const environment of ["dev", "prod"]) expect((await run(`deploy W --env ${environment}`)).code).toBe(0);
+    const warned = async (version: number) =>
+      (await run(`workload pin W V@${String(version)}`)).stderr.match(/^warning: (\S+ has no version \d+ of V)/gm);
+    expect(await warned(1)).toBeNull();
+    expect(await warned(2)).toEqual(["warning: prod/default has no version 2 of V"]);
+    expect(await warned(9)).toEqual(["dev", "prod"].map((one) => `warning: ${one}/default has no version 9 of V`));
+  });
+
   test("what is so already makes no version", async () => {
     await save();
     for (const argv of ["workload pin W STRIPE_KEY@2", "workload unpin W DB_URL"]) {

@@ -21,7 +21,7 @@ export const pin: Command = {
   arguments: [...WORKLOAD, ["<secrets...>", "NAME@version"]],
   options: [NAMESPACE, NOTE],
   examples: ["sallyport workload pin data-pipelines/etl DB_URL@3", "sallyport workload pin etl payments/STRIPE_KEY@12"],
-  uses: ["workload.get", "manifest.get", "manifest.save"],
+  uses: ["workload.get", "manifest.get", "manifest.save", "secret.versions"],
   run: (cli, given) =>
     savePins(cli, given, "pin", (text) => {
       const [, name = "", version = ""] = /^(.*)@([^@]*)$/.exec(text) ?? [];
@@ -55,13 +55,12 @@ async function savePins(cli: Cli, given: Given, verb: string, parse: (text: stri
   const { out } = cli;
   const pins = given.rest(1).map(parse);
   const params = cli.workload(given, given.argument(0));
-  const { latestVersion } = await cli.call("workload.get", { params });
+  const { latestVersion, deployments } = await cli.call("workload.get", { params });
   if (latestVersion === null)
     throw usage("It has no manifest yet.", "Save one: sallyport workload save <workload> --secret DB_URL");
   const latest = await cli.call("manifest.get", { params: { ...params, version: String(latestVersion) } });
   const before = believe(() => pinnable(latest));
-  let variables = before;
-  for (const one of pins) variables = repin(variables, one);
+  const variables = pins.reduce(repin, before);
   if (JSON.stringify(variables) === JSON.stringify(before)) {
     if (out.json) out.value(latest);
     else out.line(`That is so already: manifest version ${String(latestVersion)} was left as it is.`);
@@ -73,11 +72,42 @@ async function savePins(cli: Cli, given: Given, verb: string, parse: (text: stri
     // What somebody else saves meanwhile is not undone.
     headers: { ifMatch: latestVersion },
   });
+  const environments = believe(() => deployments.map(({ environment }) => environment));
+  await warnOfMissing(
+    cli,
+    believe(() => pins.map((one) => ({ ...one, name: targetOf(before, one.name) }))),
+    environments,
+    params.namespace,
+  );
   if (out.json) out.value(saved);
   else {
     believe(() => showSaved(saved, out));
     out.note("It changes no environment until it is deployed there; where latest is followed, it is by now.");
   }
+}
+
+/** A version is counted in each scope: where the workload is deployed, one of them may lack it. */
+async function warnOfMissing(cli: Cli, pins: readonly Pin[], deployed: readonly string[], own: string): Promise<void> {
+  const warned = new Set<string>();
+  for (const { name: reference, version } of pins) {
+    if (version === null) continue;
+    const [secret = "", namespace = own, fixed] = reference.split("/").reverse();
+    for (const environment of fixed === undefined ? deployed : [fixed]) {
+      const params = { environment, namespace, secret };
+      // What is not there at all, or not for this reader, is said by the deployment.
+      const items = await cli.call("secret.versions", { params }).then(
+        (answer) => answer.items,
+        () => null,
+      );
+      const isMissing =
+        items !== null && believe(() => !items.some((one) => one.version === version && one.state === "live"));
+      if (isMissing)
+        warned.add(
+          `${environment}/${namespace} has no version ${String(version)} of ${secret}: nothing is launched there with it.`,
+        );
+    }
+  }
+  for (const text of warned) cli.out.warn(text);
 }
 
 type Variables = Record<string, Variable>;
