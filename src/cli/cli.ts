@@ -1,7 +1,7 @@
 import type { OperationId, Response } from "#contract";
 import { NAME } from "#base";
-import { Client, connect, describePlace } from "#client";
-import type { Asked, Credential } from "#client";
+import { Client, connect, describePlace, readFile, readPrivateFile } from "#client";
+import type { Asked, Credential, TransportOptions } from "#client";
 import type { Given } from "./given.ts";
 import { findCredential, sourceOf } from "./credential.ts";
 import type { Doors } from "./doors.ts";
@@ -28,6 +28,8 @@ export interface Scope {
 export function scopeText({ environment, namespace }: Scope): string {
   return `${environment}/${namespace}`;
 }
+
+const MAX_PEM_BYTES = 1024 * 1024;
 
 /** What a command works with: where the vault is, who is calling, what is typed, where results go. Each found when asked for. */
 export class Cli {
@@ -79,7 +81,11 @@ export class Cli {
   }
 
   get client(): Client {
-    this.#client ??= new Client(connect(this.where().place), this.#bearer, `sallyport/${this.doors.version}`);
+    this.#client ??= new Client(
+      connect(this.where().place, this.#tls()),
+      this.#bearer,
+      `sallyport/${this.doors.version}`,
+    );
     return this.#client;
   }
 
@@ -172,6 +178,24 @@ export class Cli {
       });
     }
     return credential?.token ?? null;
+  }
+
+  /** The files of a TLS connection, each from its option, else its variable. */
+  #tls(): TransportOptions {
+    const named = (option: string, variable: string) => this.#given.text(option) ?? this.#set(variable);
+    const [ca, certificate, key] = [
+      named("ca-file", "SALLYPORT_CA_FILE"),
+      named("client-cert", "SALLYPORT_CLIENT_CERT"),
+      named("client-key", "SALLYPORT_CLIENT_KEY"),
+    ];
+    if ((certificate === undefined) !== (key === undefined))
+      throw usage("A client certificate and its key belong together: --client-cert and --client-key.");
+    const text = (path: string) => readFile(path, MAX_PEM_BYTES).toString("latin1");
+    return {
+      ...(ca === undefined ? {} : { ca: text(ca) }),
+      ...(certificate === undefined ? {} : { certificate: text(certificate) }),
+      ...(key === undefined ? {} : { key: readPrivateFile(key, this.env) }),
+    };
   }
 
   #set(name: string): string | undefined {

@@ -21,6 +21,11 @@ export const NOUNS: Readonly<Record<string, NounRow>> = {
     summary: "The settings that `up` would start with",
     load: async () => (await import("./commands/config.ts")).config,
   },
+  systemd: {
+    group: START,
+    summary: "Units for systemd, on Linux",
+    load: async () => (await import("./commands/systemd.ts")).systemd,
+  },
   login: {
     group: START,
     summary: "Sign in and keep the session in a profile",

@@ -46,6 +46,15 @@ export const GLOBAL: readonly Option[] = [
   },
   { flags: "--credential-file <file>", meaning: "a 0600 file or systemd credential that holds a token" },
   { flags: "--credential-fd <number>", meaning: "an open descriptor that holds a token" },
+  {
+    flags: "--ca-file <file>",
+    meaning: "the authority of the vault's certificate, PEM; no other is trusted then (SALLYPORT_CA_FILE)",
+  },
+  {
+    flags: "--client-cert <file>",
+    meaning: "a client certificate with its chain, PEM, for a vault that wants one (SALLYPORT_CLIENT_CERT)",
+  },
+  { flags: "--client-key <file>", meaning: "its private key, PEM, a 0600 file (SALLYPORT_CLIENT_KEY)" },
   { flags: "--insecure-plain-http", meaning: "send credentials over http to another machine" },
   { flags: "--json", meaning: "print the API's JSON; on stderr one JSON object a line" },
 ];

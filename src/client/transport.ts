@@ -4,6 +4,7 @@ import { SallyportError } from "./error.ts";
 import { codeOf } from "./file.ts";
 import { describePlace } from "./place.ts";
 import type { Place } from "./place.ts";
+import { tlsFailure } from "./tls-failure.ts";
 
 export interface Ask {
   readonly method: string;
@@ -35,6 +36,9 @@ export interface Transport {
 export interface TransportOptions {
   /** Authorities in PEM whose certificates are accepted, instead of those that Node knows. */
   readonly ca?: string | undefined;
+  /** A client certificate with its chain, and its private key, in PEM. */
+  readonly certificate?: string | undefined;
+  readonly key?: string | undefined;
 }
 
 /** An exchange holds 8 MiB of values at most; written as JSON each byte may take six. */
@@ -47,10 +51,10 @@ const LOST: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"
  * node:http and not fetch: it speaks over Unix sockets, starts sooner, and does nothing that was not asked for (no
  * redirects, no proxies from the environment). TLS is loaded where the address asks for it.
  */
-export function connect(place: Place, { ca }: TransportOptions = {}): Transport {
+export function connect(place: Place, options: TransportOptions = {}): Transport {
   let door: Promise<Door> | null = null;
   const once = async (ask: Ask): Promise<Answer> => {
-    door ??= openDoor(place, ca);
+    door ??= openDoor(place, options);
     return exchangeOver(await door, place, ask);
   };
   return {
@@ -61,7 +65,9 @@ export function connect(place: Place, { ca }: TransportOptions = {}): Transport 
           throw error;
         });
       } catch (error) {
-        throw ask.signal?.aborted === true ? new SallyportError("interrupted") : unreachable(place, error);
+        throw ask.signal?.aborted === true
+          ? new SallyportError("interrupted")
+          : unreachable(place, error, options.certificate !== undefined);
       }
     },
     close: () => void door?.then(({ agent }) => agent.destroy()),
@@ -76,13 +82,18 @@ interface Door {
   ) => ReturnType<typeof httpRequest>;
 }
 
-async function openDoor(place: Place, ca: string | undefined): Promise<Door> {
+async function openDoor(place: Place, { ca, certificate, key }: TransportOptions): Promise<Door> {
   if (place.kind === "socket" || place.url.protocol !== "https:") {
     return { agent: new HttpAgent({ keepAlive: true }), request: httpRequest };
   }
   const { Agent, request } = await import("node:https");
   // Certificates are checked also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise.
-  const trust = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
+  const trust = {
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+    ...(certificate === undefined ? {} : { cert: certificate }),
+    ...(key === undefined ? {} : { key }),
+  };
   return {
     agent: new Agent({ keepAlive: true, ...trust }),
     request: (options, answer) => request({ ...options, ...trust }, answer),
@@ -140,11 +151,11 @@ async function collect(message: IncomingMessage): Promise<Buffer> {
 }
 
 /** The error of a socket is not kept: that of a parser holds the bytes that it could not read. */
-function unreachable(place: Place, cause: unknown): SallyportError {
+function unreachable(place: Place, cause: unknown, showed: boolean): SallyportError {
   const code = codeOf(cause);
   const why = code === "failed" && cause instanceof Error ? cause.message : code;
-  const remedy = /CERT|TLS|SSL|SIGNED|ISSUER|ALTNAME/.test(code)
-    ? "Its certificate was not accepted. An authority of your own is named by NODE_EXTRA_CA_CERTS."
-    : undefined;
-  return new SallyportError("unreachable", `${describePlace(place)} (${why})`, remedy === undefined ? {} : { remedy });
+  const failure = tlsFailure(code, showed);
+  const said = failure === null ? why : `${failure.why}: ${code}`;
+  const remedy = failure?.remedy;
+  return new SallyportError("unreachable", `${describePlace(place)} (${said})`, remedy === undefined ? {} : { remedy });
 }

@@ -1,0 +1,86 @@
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Folder } from "./process.ts";
+
+const hasAnalyze = spawnSync("systemd-analyze", ["--version"]).status === 0;
+if (!hasAnalyze) console.warn("NOT TESTED: whether systemd takes the units, because there is no systemd-analyze");
+
+let folder: Folder;
+beforeAll(() => void (folder = new Folder()));
+afterAll(() => folder.remove());
+
+const RUNNER = [
+  "systemd",
+  "runner",
+  "--address",
+  "https://vault.example.com",
+  "--workload",
+  "pipes/etl",
+  "--env",
+  "prod",
+];
+
+async function unit(...args: string[]): Promise<string> {
+  const ran = await folder.run(args);
+  expect(ran, ran.stderr).toMatchObject({ code: 0, stderr: "" });
+  return ran.stdout;
+}
+
+test("The units say what they have to", async () => {
+  const server = await unit("systemd", "server");
+  for (const line of ["Type=notify", "NotifyAccess=all", "NoNewPrivileges=yes", "ProtectSystem=strict", "LimitCORE=0"])
+    expect(server).toContain(`\n${line}\n`);
+  expect(await unit("systemd", "socket", "--listen", "[::]:443")).toContain("\nListenStream=[::]:443\n");
+  const runner = await unit(...RUNNER, "--", "/srv/etl", "100%", "$HOME", 'a "b"');
+  expect(runner).toContain("\nLoadCredential=vault:/etc/sallyport/etl.token\n");
+  expect(runner).toContain('--credential-file %d/vault -- /srv/etl 100%% $$HOME "a \\"b\\""\n');
+});
+
+test.each([
+  [["systemd", "socket", "--listen", "nonsense"]],
+  [["systemd", "socket", "--listen", "1.2.3.4:1\nExecStart=/bin/true"]],
+  [[...RUNNER, "--", "etl"]],
+  [RUNNER],
+  [[...RUNNER, "--", "/srv/etl", "a\nUser=root"]],
+  [["systemd", "runner", "--workload", "pipes/etl", "--", "/srv/etl"]],
+])("%j is refused", async (args) => {
+  expect(await folder.run(args)).toMatchObject({ code: 2, stdout: "" });
+});
+
+test.skipIf(!hasAnalyze)("systemd takes the units, and finds the server closed", async () => {
+  const units = {
+    "sallyport.service": await unit("systemd", "server"),
+    "sallyport.socket": await unit("systemd", "socket"),
+    "etl.service": await unit(...RUNNER, "--", "/bin/true", "--all"),
+  };
+  const paths = Object.entries(units).map(([name, text]) => {
+    writeFileSync(join(folder.path, name), text);
+    return join(folder.path, name);
+  });
+  const verify = (names: readonly string[]) => {
+    const { status, stderr } = spawnSync("systemd-analyze", ["verify", ...names], {
+      encoding: "utf8",
+      env: { ...process.env, SYSTEMD_UNIT_PATH: `${folder.path}:` },
+    });
+    // It also verifies what is installed on this machine.
+    const said = stderr.split("\n").filter((line) => /sallyport|etl\.service/.test(line));
+    return { status, said };
+  };
+  expect(verify(paths)).toEqual({ status: 0, said: [] });
+  const broken = join(folder.path, "broken-sallyport.service");
+  writeFileSync(
+    broken,
+    units["sallyport.service"].replace("Type=notify", "Type=nonsense").replace("ExecStart=", "Exec="),
+  );
+  expect(verify([broken]).said).not.toEqual([]);
+
+  const path = join(folder.path, "sallyport.service");
+  const { stdout } = spawnSync("systemd-analyze", ["security", "--offline=yes", "--threshold=30", path], {
+    encoding: "utf8",
+  });
+  const level = Number(/Overall exposure level for \S+ ([\d.]+)/.exec(stdout.replaceAll(":", ""))?.[1] ?? "10");
+  console.info(`exposure level: ${String(level)}`);
+  expect(level).toBeLessThan(2.5);
+});
