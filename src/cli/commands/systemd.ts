@@ -68,7 +68,7 @@ const runner: Command = {
     const credentialFile = given.text("token-path") ?? `/etc/sallyport/${workload}.token`;
     const words = [address, credentialFile, ...command];
     // A line of its own would be another setting of the unit.
-    if (words.some((word) => /[\u0000-\u001f\u007f]/.test(word))) throw usage("A unit holds no control characters.");
+    if (words.some((word) => /\p{Cc}/u.test(word))) throw usage("A unit holds no control characters.");
     print(
       cli,
       runnerUnit({
