@@ -48,6 +48,8 @@ export interface Overrides {
   readonly clock?: Clock;
   readonly passwords?: PasswordHasherOptions;
   readonly checkAnswers?: boolean;
+  /** How long the process may lag behind itself, in ms: whoever shares it with other work lags by no fault of its own. */
+  readonly maxLagMs?: number;
   /** Descriptors of sockets that listen already, in place of the address of the settings. */
   readonly sockets?: readonly number[];
 }
@@ -266,6 +268,7 @@ export async function createVault(
         failures: { count: config.failuresPerTenSeconds, seconds: 10 },
         maxInFlight: config.maxInFlight,
         maxMemoryBytes: config.maxMemoryMb * 1024 * 1024,
+        ...(overrides.maxLagMs === undefined ? {} : { maxLagMs: overrides.maxLagMs }),
       },
       checkAnswers: overrides.checkAnswers ?? false,
     });

@@ -5,6 +5,7 @@ import { CATALOG, loadWire } from "#contract";
 import type { OperationId } from "#contract";
 import { createApp, listen } from "#http";
 import type { Handlers, HttpApp, HttpDoors, HttpServers, ListenOptions, Request } from "#http";
+import { TEST_LAG_MS } from "../harness.ts";
 
 /** The only credential that the fixture knows. */
 export const GOOD = "sp_svc_good";
@@ -90,6 +91,7 @@ export async function start(overrides: Overrides = {}): Promise<Fixture> {
     trustedProxies: null,
     clock: { now: () => new Date(1_700_000_000_000) },
     ...overrides.doors,
+    limits: { maxLagMs: TEST_LAG_MS, ...overrides.doors?.limits },
   });
   const servers = await listen({ app, host: "127.0.0.1", port: 0, log, ...overrides.listen });
 
