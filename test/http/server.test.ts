@@ -243,9 +243,9 @@ describe("Listening", () => {
   });
 
   test("what follows a request and is none does not mix with its answer", async () => {
-    const { handlers, release } = held();
+    const { handlers, started, release } = held();
     const vault = await open({ handlers });
-    setTimeout(release, 50);
+    void started.then(release);
     const { text } = await vault.raw(
       `GET /v1/users HTTP/1.1\r\nHost: vault\r\nAuthorization: Bearer ${GOOD}\r\n\r\nnot HTTP\r\n\r\n`,
     );

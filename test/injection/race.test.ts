@@ -106,13 +106,19 @@ describe("An exchange and changes at the same moment", () => {
       const minted = await pad.tryMint(user, "guarded", { count: 40, ttlSeconds: 900 });
       expect(minted.status).toBe(201);
       const start = await newest();
-      const exchanging = minted.body.items.map(async (item, at) => {
-        await new Promise((resolve) => setTimeout(resolve, at));
-        return pad.outcome(pad.bearer(item.token));
-      });
-      await new Promise((resolve) => setTimeout(resolve, 15));
-      await (close === null ? pad.owner.do("grant.delete", { params: { id } }) : close());
-      const outcomes = await Promise.all(exchanging);
+      // Some before it closes, some after, and most while it does.
+      const waiting = [...minted.body.items];
+      const outcomes: string[] = [];
+      let shut: Promise<unknown> | null = null;
+      const exchanger = async () => {
+        for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
+          if (waiting.length < 8) await shut;
+          outcomes.push(await pad.outcome(pad.bearer(item.token)));
+          if (outcomes.length >= 4)
+            shut ??= close === null ? pad.owner.do("grant.delete", { params: { id } }) : close();
+        }
+      };
+      await Promise.all(Array.from({ length: 4 }, exchanger));
       expect(new Set(outcomes), closing).toEqual(new Set(["200", "launch_refused"]));
       const events = await eventsAfter(start);
       const closed = events.find((event) => event.action === closing)?.seq ?? 0;
