@@ -109,8 +109,16 @@ export class Supervisor {
         await this.tell(null, "The store cannot be written or read");
       }
     };
-    void look();
-    this.#watch = setInterval(() => void look(), half).unref();
+    // One at a time: where the messages are slow to send, they must not pile up and tell of a health that was.
+    let looking = false;
+    const lookOnce = async () => {
+      if (looking) return;
+      looking = true;
+      await look();
+      looking = false;
+    };
+    void lookOnce();
+    this.#watch = setInterval(() => void lookOnce(), half).unref();
   }
 
   /** From now on it is not told that the process is alive. */

@@ -111,7 +111,7 @@ describe("What the supervisor is told", () => {
       const said = () => calls().filter((line) => line.startsWith("STATUS=")).length;
       const before = said();
       health = state;
-      await expect.poll(said, { timeout: 10_000 }).toBe(before + 1);
+      await expect.poll(said, { timeout: 10_000 }).toBeGreaterThan(before);
       const silent = alive();
       await new Promise((resolve) => setTimeout(resolve, 300));
       expect(alive()).toBe(silent);
@@ -157,7 +157,7 @@ describe.skipIf(lacking !== null)("A real server under a service manager", () =>
         expect((await send(systemd.url(at), { method: "GET", path: "/readyz" })).status).toBe(200);
         expect(systemd.output).toContain(systemd.url(at));
       }
-      expect(systemd.output.match(/http:\/\//g)).toHaveLength(2);
+      expect(new Set(systemd.output.match(/http:\/\/[0-9.]+:\d+/g))).toEqual(new Set([systemd.url(0), systemd.url(1)]));
       expect(await systemd.stop()).toBe(0);
     } finally {
       await systemd.close();
