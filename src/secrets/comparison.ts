@@ -41,7 +41,7 @@ export class Comparison {
    * The names of both. With a reason also which values are equal, for who may reveal in both: whoever can ask that can find
    * a value by trying. Both scopes' events are durable before the answer, with the reason and each secret that was compared.
    *
-   * @throws {VaultError} `limit_reached` for a scope of more than 5,000 secrets.
+   * @throws {VaultError} `invalid_input` for a scope of more than 5,000 secrets.
    */
   async compare(actor: Actor, from: ScopeNames, to: ScopeNames, reason: string | null): Promise<Compared[]> {
     const permits = [
@@ -88,7 +88,7 @@ export class Comparison {
       limit: MOST_COMPARED + 1,
     });
     if (rows.length > MOST_COMPARED)
-      throw new VaultError("limit_reached", `At most ${String(MOST_COMPARED)} secrets of a scope are compared.`);
+      throw new VaultError("invalid_input", `Scopes of at most ${String(MOST_COMPARED)} secrets are compared.`);
     return new Map(rows.map((row) => [row.name, row]));
   }
 

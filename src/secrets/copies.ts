@@ -81,7 +81,7 @@ export class Copies {
    * The current versions, all or none. It takes `secret.write` in the target and in the source what reads the values
    * anyway: `secret.list` and `injection.receive`; to move, `secret.delete` too. So nobody gains a value by copying.
    *
-   * @throws {VaultError} `not_found`, `already_exists`, `in_use`, `invalid_input`, each naming the secrets; `limit_reached`.
+   * @throws {VaultError} `not_found`, `already_exists`, `in_use`, `invalid_input`, each naming the secrets.
    */
   async copy(actor: Actor, request: CopyRequest): Promise<Copied[]> {
     const permit = await this.#guard.require(actor, "secret.write", { on: "scope", ...request.to });
@@ -195,8 +195,7 @@ export class Copies {
     )) {
       if (row === null) throw new VaultError("integrity_failed");
       bytes += row.bytes;
-      if (bytes > MOST_BYTES_AT_ONCE)
-        throw new VaultError("limit_reached", "At most 8 MiB are copied at once: name fewer secrets.");
+      if (bytes > MOST_BYTES_AT_ONCE) throw tooMany("their values are more than 8 MiB: name fewer at a time");
       const plan = planned.get(source.id);
       if (plan === undefined) continue;
       const { description, tags, owner, rotateBy, delivery } = source;
@@ -212,7 +211,7 @@ export class Copies {
   }
 }
 
-/** Throws `not_found` with the names that are not there, `limit_reached` where all are too many. */
+/** Throws `not_found` with the names that are not there, `invalid_input` where all are too many. */
 async function sourcesOf(
   reader: Reader,
   place: ScopePlace,
@@ -229,8 +228,12 @@ async function sourcesOf(
   const where = { environmentId: place.environment.id, namespaceId: place.namespace.id, state: "active" } as const;
   const all = await reader.list("secrets", { where, order: ["name"], limit: MOST_AT_ONCE + 1 });
   if (all.length > MOST_AT_ONCE)
-    throw new VaultError("limit_reached", `There are more than ${String(MOST_AT_ONCE)} secrets: name those to copy.`);
+    throw tooMany(`the scope has more than ${String(MOST_AT_ONCE)} secrets: name those to copy, so many at a time`);
   return all;
+}
+
+function tooMany(message: string): VaultError {
+  return new VaultError("invalid_input", undefined, { detail: { faults: [{ field: "names", message }] } });
 }
 
 /** The name that each source gets. Throws `invalid_input` where two would be one, or one would stay where it is. */

@@ -147,7 +147,14 @@ async function resolveReference(
   const withheld = await check(target, secret);
   if (withheld !== null) return { problem: withheld, absent: withheld === NOT_THERE };
   if (secret.delivery === "broker") return refused("this secret can only be used through a tool");
+  if (reference.version !== null && !(await isLive(reader, secret, reference.version)))
+    return refused(`version ${String(reference.version)} of it is not there, or was destroyed`);
   return { secret, version: reference.version ?? secret.currentVersion, ...target };
+}
+
+async function isLive(reader: Reader, secret: Row<"secrets">, version: number): Promise<boolean> {
+  const row = await reader.get("secretVersions", { secretId: secret.id, version });
+  return row !== null && row.sealed !== null;
 }
 
 async function targetOf(

@@ -16,6 +16,8 @@ export interface UseView {
   readonly pinned: number | null;
   readonly manifestVersion: number;
   readonly deployed: boolean;
+  /** It takes every secret of its scope, and names none. */
+  readonly all: boolean;
 }
 
 export interface UsesView {
@@ -58,6 +60,7 @@ export class Uses implements SecretUsers {
         pinned: one.pinned,
         manifestVersion: one.manifestVersion,
         deployed: one.deployed,
+        all: !one.named,
       });
     }
     references.sort((a, b) => compare(a.workload, b.workload) || compare(a.environment, b.environment));

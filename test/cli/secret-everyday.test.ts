@@ -349,9 +349,6 @@ describe("secret generate", () => {
 });
 
 describe("What uses a secret", () => {
-  /** Each namespace has a workload that takes everything. */
-  const DEFAULT = (name: string) => `warning: ${name} is used by ${namespace}/default in dev (${name})\n`;
-
   test("`secret uses` shows workloads, launches and the last use", async () => {
     await write("PROD", "v", {}, "prod");
     const none = await run("secret uses PROD --env prod");
@@ -368,8 +365,9 @@ describe("What uses a secret", () => {
       timeout: 30_000,
     });
     const ran = await run("secret uses DB_URL");
-    expect(ran.out).toMatch(/^WORKLOAD +ENVIRONMENT +VARIABLES +PINNED +MANIFEST +DEPLOYED\n/);
-    expect(ran.out).toMatch(/^ns-\d+\/etl +dev +X +- +1 +yes$/m);
+    expect(ran.out).toMatch(/^WORKLOAD +ENVIRONMENT +VARIABLES +PINNED +MANIFEST +DEPLOYED +TAKES\n/);
+    expect(ran.out).toMatch(/^ns-\d+\/etl +dev +X +- +1 +yes +it by name$/m);
+    expect(ran.out).toMatch(/^ns-\d+\/default +dev +DB_URL +- +1 +yes +all of the scope$/m);
     expect(ran.out).toMatch(/^last used: +\d{4}-.*Z by ns-\d+\/etl in dev$/m);
     expect((await run("secret show DB_URL")).out).toMatch(/^last used: +\d{4}-.*Z by ns-\d+\/etl in dev$/m);
     expect((await run("secret list")).out).toMatch(/^DB_URL +1 .* \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ +-$/m);
@@ -379,7 +377,7 @@ describe("What uses a secret", () => {
   test("`secret delete` says it and asks; with --yes it is said all the same", async () => {
     await write("DB_URL", "v");
     await used("DB_URL");
-    const said = `${DEFAULT("DB_URL")}warning: DB_URL is used by ${namespace}/etl in dev (X)\n`;
+    const said = `warning: DB_URL is used by ${namespace}/etl in dev (X)\n`;
     const ran = await run("secret delete DB_URL");
     expect([ran.code, ran.out, await names()]).toEqual([2, "", ["DB_URL"]]);
     expect(ran.stderr).toContain(
@@ -389,11 +387,17 @@ describe("What uses a secret", () => {
     expect([await names(), (await run("secret delete NOT")).code]).toEqual([[], 5]);
   });
 
+  test("`secret delete` asks nothing where only what takes all of the scope would miss it", async () => {
+    await write("LONELY", "v");
+    const ran = await run("secret delete LONELY");
+    expect([ran.code, ran.stderr, await names()]).toEqual([0, "", []]);
+  });
+
   test("`secret destroy` says it before it asks", async () => {
     await write("DB_URL", "v");
     await write("DB_URL", "v2");
     await used("DB_URL");
-    const said = `${DEFAULT("DB_URL")}warning: DB_URL is used by ${namespace}/etl in dev (X)\n`;
+    const said = `warning: DB_URL is used by ${namespace}/etl in dev (X)\n`;
     const asked = await run("secret destroy DB_URL 1");
     expect([asked.code, asked.stderr]).toEqual([
       2,

@@ -119,7 +119,7 @@ describe("a comparison", () => {
     const all = await compare(owner, crowded, crowded, values);
     expect(all.body.items.filter((one) => one.same === true)).toHaveLength(5_000);
     await owner.do("secret.write", { params: { ...crowded, secret: "ONE_MORE" }, body: { value: "x" } });
-    expect((await compare(owner, crowded, dev)).body.code).toBe("limit_reached");
-    expect((await compare(owner, dev, crowded)).body.code).toBe("limit_reached");
+    expect((await compare(owner, crowded, dev)).body.code).toBe("invalid_input");
+    expect((await compare(owner, dev, crowded)).body.code).toBe("invalid_input");
   });
 });

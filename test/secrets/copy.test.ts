@@ -114,7 +114,7 @@ describe("a copy", () => {
     await owner.do("secret.bulk", { params: from, body: { secrets } });
     expect((await copy(owner, from, to)).body.items).toHaveLength(500);
     await write("ONE_MORE", "x", from);
-    expect((await copy(owner, from, to, { overwrite: true })).body.code).toBe("limit_reached");
+    expect((await copy(owner, from, to, { overwrite: true })).body.code).toBe("invalid_input");
   });
 
   it("of what is written at the same time holds one of the values, and nothing is lost (n = 30)", async () => {

@@ -398,7 +398,7 @@ describe("a deployment", () => {
     expect(await launch("agent", "agent-9")).toBe("not_deployed");
   });
 
-  it("takes a pinned version, also after newer ones, which stays as long as it is deployed, and fails when it was destroyed", async () => {
+  it("takes a pinned version, also after newer ones, which stays as long as it is deployed; one that is not there is not deployed", async () => {
     const params = { environment: "prod", namespace: "default", secret: "PIN" };
     for (const value of ["one", "two"]) await owner.do("secret.write", { params, body: { value } });
     await create("pinned");
@@ -409,8 +409,21 @@ describe("a deployment", () => {
     const at = { namespace: "default", workload: "pinned", environment: "prod" };
     await owner.do("deployment.delete", { params: at });
     await owner.do("secret.destroy", { params, body: { versions: [1] } });
+    for (const [version, pin] of [
+      [1, "PIN@1"],
+      [2, "PIN@3"],
+    ] as const) {
+      if (version > 1) await save("pinned", { KEY: { secret: pin } });
+      const refused = await owner.try("deployment.set", { params: at, body: { version } });
+      expect([pin, refused.status, refused.body]).toMatchObject([
+        pin,
+        422,
+        { code: "reference_refused", variables: [{ variable: "KEY", reason: /not there, or was destroyed/ }] },
+      ]);
+    }
+    await save("pinned", { KEY: { secret: "PIN@2" } });
     await deploy("pinned", "prod");
-    expect(await launch("pinned", "prod")).toBe("launch_refused");
+    expect(await launch("pinned", "prod")).toEqual({ KEY: "two" });
   });
 });
 

@@ -3,6 +3,8 @@ import type { Cli } from "../cli.ts";
 import { parseNumber } from "../given.ts";
 import type { Given } from "../given.ts";
 import { usage } from "../error.ts";
+import { readJsonTree } from "../json-tree.ts";
+import { TreeFault } from "../tree.ts";
 import { readFile } from "#client";
 import { call, list } from "../operation.ts";
 import { IF_VERSION, NAMESPACE } from "../options.ts";
@@ -160,12 +162,23 @@ async function manifestOf(cli: Cli, given: Given): Promise<ManifestBody> {
   let content: unknown;
   try {
     content = JSON.parse(text.toString("utf8"));
-  } catch (cause) {
-    throw usage(`${file === "-" ? "stdin" : file} is not JSON: ${cause instanceof Error ? cause.message : ""}`);
+  } catch {
+    // The parser's own message repeats what it could not read.
+    throw usage(`${file === "-" ? "stdin" : file} is not JSON${lineOfFault(text.toString("utf8"))}.`);
   }
   if (typeof content !== "object" || content === null) throw usage("A manifest is a JSON object.");
   // Whether it is a manifest is the vault's to say, field by field.
   return { ...(content as ManifestBody), ...withNote };
+}
+
+function lineOfFault(text: string): string {
+  try {
+    readJsonTree(text);
+    return "";
+  } catch (error) {
+    if (error instanceof TreeFault) return ` (line ${String(error.line)})`;
+    throw error;
+  }
 }
 
 /** The variables that the options name: `NAME`, or `NAME=` and what it takes. */

@@ -10,7 +10,7 @@ import { warnOfUses } from "./secret-uses.ts";
 export const deleteSecret: Command = {
   name: "delete",
   summary: "Delete a secret; it can be restored for 30 days",
-  about: "What uses it is said first.",
+  about: "Where something uses it, by name or in a launch that runs, that is said first, and asked about.",
   arguments: NAME_ARGUMENT,
   options: [...SCOPE, IF_VERSION, YES],
   examples: ["sallyport secret delete OLD_KEY --env dev", "sallyport secret delete OLD_KEY --yes"],
@@ -18,8 +18,7 @@ export const deleteSecret: Command = {
   async run(cli, given) {
     const params = secretOf(cli, given);
     const { secret } = params;
-    await warnOfUses(cli, params);
-    await cli.confirm(given, `Delete ${secret}? It can be restored for 30 days.`);
+    if (await warnOfUses(cli, params)) await cli.confirm(given, `Delete ${secret}? It can be restored for 30 days.`);
     await cli.call("secret.delete", { params, ...ifVersion(given) });
     if (!cli.out.json)
       cli.out.line(`${secret} was deleted. Bring it back: sallyport secret restore ${secret}${scopeTyped(given)}`);

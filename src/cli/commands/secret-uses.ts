@@ -17,6 +17,7 @@ const COLUMNS: Columns<Use> = {
   pinned: (one) => one.pinned,
   manifest: (one) => one.manifestVersion,
   deployed: (one) => one.deployed,
+  takes: (one) => (one.all ? "all of the scope" : "it by name"),
 };
 
 export const usesOfSecret: Command = {
@@ -43,28 +44,35 @@ function show(uses: Uses, out: Output): void {
   out.fields({ "launches that hold it now": uses.launches, "last used": lastUseText(uses.lastUsed) });
 }
 
-/** Says on stderr what uses a secret that is about to go. Who may not know is not told, and the vault decides as it would have. */
-export async function warnOfUses(cli: Cli, params: ReturnType<typeof secretOf>): Promise<void> {
+/**
+ * Says on stderr what uses a secret that is about to go, and answers whether anything does. A workload that takes all of its
+ * scope goes on without it. Who may not know is not told: for them it may be in use.
+ */
+export async function warnOfUses(cli: Cli, params: ReturnType<typeof secretOf>): Promise<boolean> {
   let uses: Uses;
   try {
     uses = await cli.call("secret.uses", { params });
   } catch (error) {
-    if (error instanceof CliError && error.code === "forbidden") return;
+    if (error instanceof CliError && error.code === "forbidden") return true;
     throw error;
   }
-  for (const line of believe(() => usesText(uses))) cli.out.warn(`${params.secret} ${line}`);
+  const lines = believe(() => usesText(uses));
+  for (const line of lines) cli.out.warn(`${params.secret} ${line}`);
+  return lines.length > 0;
 }
 
 function usesText({ references, hidden, launches }: Uses): string[] {
   return [
-    ...references.map(({ workload, environment, variables, pinned, deployed }) => {
-      const details = [
-        ...variables,
-        ...(pinned === null ? [] : [`pinned to version ${String(pinned)}`]),
-        ...(deployed ? [] : ["not deployed"]),
-      ];
-      return `is used by ${workload} in ${environment}${details.length === 0 ? "" : ` (${details.join(", ")})`}`;
-    }),
+    ...references
+      .filter((one) => !one.all)
+      .map(({ workload, environment, variables, pinned, deployed }) => {
+        const details = [
+          ...variables,
+          ...(pinned === null ? [] : [`pinned to version ${String(pinned)}`]),
+          ...(deployed ? [] : ["not deployed"]),
+        ];
+        return `is used by ${workload} in ${environment}${details.length === 0 ? "" : ` (${details.join(", ")})`}`;
+      }),
     ...(hidden === 0 ? [] : [`is used by ${String(hidden)} references that you may not see`]),
     ...(launches === 0 ? [] : [`is held by ${String(launches)} launches that run now`]),
   ];

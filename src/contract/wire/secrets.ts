@@ -220,6 +220,8 @@ export const secretsWire = {
           manifestVersion: version,
           /** False: only the newest manifest says so, which is not deployed there. */
           deployed: z.boolean(),
+          /** It takes every secret of its scope, and names none. */
+          all: z.boolean(),
         }),
       ),
       /** References that the reader may not see. */

@@ -1,8 +1,8 @@
 /**
  * The packed file as a stranger uses it: `npx ./sallyport-*.tgz up` in an empty folder, then the first ten minutes. Run by
- * the Node that is to be tried, needs nothing but npm:
+ * the Node that is to be tried, needs npm:
  *
- *     node scripts/checks/package-tour.mjs sallyport-0.1.0.tgz
+ *     node --import tsx scripts/checks/package-tour.ts sallyport-0.1.0.tgz
  *
  * Prints what it sees and ends with 1 at the first thing that is not so.
  */
@@ -26,12 +26,13 @@ const vault = spawn("npx", ["--yes", tarball, "up", "--listen", "127.0.0.1:0"], 
   stdio: ["ignore", "pipe", "pipe"],
   detached: true,
 });
+const group = vault.pid ?? 0;
 try {
   const said = await listening(vault);
   must("it starts, and says where it listens", /listens on http:\/\/127\.0\.0\.1:\d+/.test(said));
   must("the set-up credential is in no output that is not a terminal", !said.includes("sp_set_"));
 
-  const [, where] = /listens on (http:\S+)/.exec(said) ?? [];
+  const where = /listens on (http:\S+)/.exec(said)?.[1] ?? "";
   for (const path of ["/healthz", "/readyz", "/v1/openapi.json", "/docs"]) {
     const answer = await fetch(where + path);
     must(`${path} answers 200`, answer.status === 200);
@@ -50,26 +51,30 @@ try {
     "the value is in no file",
     !files.some((name) => name !== "sallyport.sock" && holds(join(folder, "data", name))),
   );
-  process.kill(-vault.pid, "SIGTERM");
-  const [code, signal] = await new Promise((done) => vault.once("exit", (...how) => done(how)));
+  process.kill(-group, "SIGTERM");
+  const [code, signal] = await new Promise<[number | null, string | null]>((done) => {
+    vault.once("exit", (...how) => {
+      done(how);
+    });
+  });
   // npx itself may die of the signal that the whole group gets.
   must(`it ends when it is told to (${String(code ?? signal)})`, code === 0 || code === 143 || signal === "SIGTERM");
   console.log(`package on Node ${process.version}: all of it`);
 } finally {
   try {
-    process.kill(-vault.pid, "SIGKILL");
+    process.kill(-group, "SIGKILL");
   } catch {
     // It has ended.
   }
   rmSync(folder, { recursive: true, force: true });
 }
 
-function run(args, input = "") {
+function run(args: readonly string[], input = "") {
   return spawnSync("npx", ["--yes", tarball, ...args], { cwd: folder, input, encoding: "utf8" });
 }
 
 /** Installed from the same file, without a script: the library needs no other package. */
-function library() {
+function library(): boolean {
   const program = 'import { Sallyport } from "sallyport/client"; process.stdout.write(typeof Sallyport.launch)';
   spawnSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", tarball], { cwd: folder });
   return (
@@ -78,28 +83,32 @@ function library() {
   );
 }
 
-function holds(file) {
+function holds(file: string): boolean {
   return readFileSync(file).includes(SECRET);
 }
 
-function must(what, isSo) {
+function must(what: string, isSo: boolean): void {
   console.log(`${isSo ? "ok  " : "NOT "} ${what}`);
   if (!isSo) throw new Error(what);
 }
 
-function listening(process_) {
+function listening(child: typeof vault): Promise<string> {
   let text = "";
-  return new Promise((done, fail) => {
-    const timer = setTimeout(() => fail(new Error(`nothing listens:\n${text}`)), START_MS);
-    const take = (part) => {
+  return new Promise<string>((done, fail) => {
+    const timer = setTimeout(() => {
+      fail(new Error(`nothing listens:\n${text}`));
+    }, START_MS);
+    const take = (part: Buffer) => {
       text += String(part);
       if (text.includes("listens on")) {
         clearTimeout(timer);
         done(text);
       }
     };
-    process_.stdout.on("data", take);
-    process_.stderr.on("data", take);
-    process_.once("exit", (code) => fail(new Error(`it ended with ${String(code)}:\n${text}`)));
+    child.stdout.on("data", take);
+    child.stderr.on("data", take);
+    child.once("exit", (code) => {
+      fail(new Error(`it ended with ${String(code)}:\n${text}`));
+    });
   });
 }
