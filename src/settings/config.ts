@@ -1,5 +1,4 @@
 import { totalmem } from "node:os";
-import { getHeapStatistics } from "node:v8";
 import { join } from "node:path";
 import { isLoopback } from "#base";
 import type { SettingName, Values } from "./table.ts";
@@ -122,12 +121,15 @@ export function clashes(values: Values): readonly Clash[] {
   return found;
 }
 
-/** Three quarters of what the system, its control group, and the engine's heap limit let the process have, in MiB. */
+/** A vault at rest takes about half of this; below it everything would be turned away. */
+const LEAST_MEMORY_MB = 192;
+
+/** Three quarters of what the system and its control group let the process have, in MiB. V8's own heap is watched apart. */
 function memoryShareMb(): number {
   const MIB = 1024 * 1024;
   const total = totalmem();
   // 0 or an absurdly large number where there is no limit.
   const group = process.constrainedMemory();
   const allowed = group > 0 && group < total ? group : total;
-  return Math.max(64, Math.floor((Math.min(allowed, getHeapStatistics().heap_size_limit) * 0.75) / MIB));
+  return Math.max(LEAST_MEMORY_MB, Math.floor((allowed * 0.75) / MIB));
 }

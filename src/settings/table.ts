@@ -80,7 +80,7 @@ export const SETTINGS = {
   maxInFlight: always(whole("<number>", 1, 1_000_000), "1000", "Under load", "operations at work at a time"),
   maxMemoryMb: maybe(
     whole("<megabytes>", 64, 1_000_000),
-    "three quarters of what the process may have",
+    "three quarters of what the machine or container has",
     "Under load",
     "resident memory, in MiB, from which on requests are turned away until it falls",
   ),
