@@ -99,14 +99,15 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     finish(request, response, encodeProblem(error, arrival.requestId));
   }
 
-  /** `shared`: the body is one for all, and takes no memory of its own. */
+  /** `shared`: the body is one for all, and takes no memory of its own where it is not encrypted. */
   function finish(request: IncomingMessage, response: ServerResponse, encoded: Encoded, shared = false): void {
     const arrival = arrivals.get(request);
     if (arrival === undefined) return;
     arrival.code = encoded.code;
     // What could not be read leaves no next request on its connection: the bytes behind it may be somebody else's.
     if (encoded.code !== null && UNREADABLE.has(encoded.code)) response.shouldKeepAlive = false;
-    response.once("close", load.answering(shared ? 0 : (encoded.body?.length ?? 0)));
+    const bytes = shared && !arrival.secure ? 0 : (encoded.body?.length ?? 0);
+    response.once("close", load.answering(arrival.address, bytes));
     sender.send(request, response, encoded, arrival.requestId, arrival.secure);
   }
 
@@ -211,9 +212,13 @@ function buildRouter(
   const docs = new Docs();
   router.use(async (request, response, next) => {
     if (!DOCS_PATHS.has(request.path)) next();
-    else if (request.method === "GET" || request.method === "HEAD")
-      finish(request, response, await docs.answer(request.path), true);
-    else {
+    else if (request.method === "GET" || request.method === "HEAD") {
+      const answer = await docs.answer(request.path);
+      const address = arrivals.get(request)?.address ?? null;
+      load.admit(address);
+      load.mayAnswer(address, answer.body?.length ?? 0);
+      finish(request, response, answer, true);
+    } else {
       const detail = { allow: "GET, HEAD" };
       turnAway(request, response, new VaultError("method_not_allowed", undefined, { detail }), "unknown_route");
     }

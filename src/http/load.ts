@@ -7,7 +7,7 @@ export interface LoadSettings {
   readonly maxInFlight: number;
   /** Bytes of bodies that arrived and are not answered yet, over all sources; one source has a quarter of it. */
   readonly maxBodyBytes: number;
-  /** Bytes of answers that their clients have not taken yet, over all connections. */
+  /** Bytes of answers that their clients have not taken yet, over all connections; one source has a quarter of it. */
   readonly maxAnswerBytes: number;
   /** Resident memory of the process, from which on nothing new is begun. */
   readonly maxMemoryBytes: number;
@@ -56,10 +56,9 @@ export class Load {
   readonly #settings: LoadSettings;
   readonly #look: () => Vitals;
   readonly #pulse: NodeJS.Timeout;
-  readonly #bodiesOf = new Map<string, number>();
+  readonly #bodies = new Bytes();
+  readonly #answers = new Bytes();
   #inFlight = 0;
-  #bodyBytes = 0;
-  #answerBytes = 0;
   #lagMs = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #collectedAt = Number.NEGATIVE_INFINITY;
@@ -81,8 +80,12 @@ export class Load {
   }
 
   /** Before anything of a request is looked at. @throws {VaultError} `overloaded`. */
-  admit(): void {
-    if (this.#answerBytes >= this.#settings.maxAnswerBytes || this.#isStrained()) throw new VaultError("overloaded");
+  admit(address: string | null): void {
+    if (address === null) return;
+    const { maxAnswerBytes: most } = this.#settings;
+    const own = this.#answers.of(sourceOf(address));
+    const tooMuch = this.#answers.total >= most || own >= most * SHARE_OF_ONE_SOURCE;
+    if (tooMuch || this.#isStrained()) throw new VaultError("overloaded");
   }
 
   /** Takes a place among the operations at work; the answer gives it back. @throws {VaultError} `overloaded`. */
@@ -101,20 +104,15 @@ export class Load {
     let arrived = 0;
     let held = 0;
     const hold = (bytes: number) => {
-      const more = bytes - held;
+      this.#bodies.add(source, bytes - held);
       held = bytes;
-      this.#bodyBytes += more;
-      if (source === null) return;
-      const left = (this.#bodiesOf.get(source) ?? 0) + more;
-      if (left > 0) this.#bodiesOf.set(source, left);
-      else this.#bodiesOf.delete(source);
     };
     return {
       take: (bytes) => {
         arrived += bytes;
         hold(Math.max(BODY_BYTES_AT_LEAST, arrived));
-        const own = source === null ? 0 : (this.#bodiesOf.get(source) ?? 0);
-        const tooMuch = this.#bodyBytes > maxBodyBytes || own > maxBodyBytes * SHARE_OF_ONE_SOURCE;
+        const own = this.#bodies.of(source);
+        const tooMuch = this.#bodies.total > maxBodyBytes || own > maxBodyBytes * SHARE_OF_ONE_SOURCE;
         if (!tooMuch || source === null) return;
         hold(0);
         throw new VaultError("overloaded");
@@ -124,16 +122,19 @@ export class Load {
   }
 
   /** An answer that was made and must still be settled, where it can yet be refused. @throws {VaultError} `overloaded`. */
-  mayAnswer(bytes: number): void {
-    if (this.#answerBytes + bytes > 2 * this.#settings.maxAnswerBytes) throw new VaultError("overloaded");
+  mayAnswer(address: string | null, bytes: number): void {
+    if (address === null) return;
+    const most = 2 * this.#settings.maxAnswerBytes;
+    const own = this.#answers.of(sourceOf(address));
+    if (this.#answers.total + bytes > most || own + bytes > most * SHARE_OF_ONE_SOURCE)
+      throw new VaultError("overloaded");
   }
 
   /** Counts the bytes of an answer until it was taken, or its connection is gone. */
-  answering(bytes: number): () => void {
-    this.#answerBytes += bytes;
-    return () => {
-      this.#answerBytes -= bytes;
-    };
+  answering(address: string | null, bytes: number): () => void {
+    const source = address === null ? null : sourceOf(address);
+    this.#answers.add(source, bytes);
+    return () => this.#answers.add(source, -bytes);
   }
 
   close(): void {
@@ -154,6 +155,28 @@ export class Load {
       collectGarbage();
     }
     return this.#isFull;
+  }
+}
+
+/** Bytes in memory, of all and of each source that holds any. The machine's own socket has no source. */
+class Bytes {
+  readonly #of = new Map<string, number>();
+  #total = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  of(source: string | null): number {
+    return source === null ? 0 : (this.#of.get(source) ?? 0);
+  }
+
+  add(source: string | null, bytes: number): void {
+    this.#total += bytes;
+    if (source === null) return;
+    const left = this.of(source) + bytes;
+    if (left > 0) this.#of.set(source, left);
+    else this.#of.delete(source);
   }
 }
 

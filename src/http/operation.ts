@@ -135,7 +135,7 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
     let leave: (() => void) | null = null;
     let room: BodyRoom | null = null;
     try {
-      if (!vital && !arrival.machine) load.admit();
+      if (!vital) load.admit(arrival.address);
       checkBody(request, wire.body !== undefined, maxBytes);
       // A password costs work to refuse, so a source that failed too often waits; a token costs none, and is looked at.
       if (GUESSABLE.has(entry.auth)) await limits.mayTry(arrival.address);
@@ -163,7 +163,7 @@ export function operation<Id extends OperationId>(id: Id, doors: HttpDoors, limi
       handed = true;
       const encoded = encode(await handler(input));
       // What only shows something can still be refused; what was changed or handed out is answered.
-      if (entry.effect === "read" && !vital) load.mayAnswer(encoded.body?.length ?? 0);
+      if (entry.effect === "read" && !vital) load.mayAnswer(arrival.address, encoded.body?.length ?? 0);
       await conclude(call);
       if (entry.auth !== "actor" && credential !== null) await limits.used(arrival.address, credential);
       return encoded;

@@ -4,6 +4,7 @@ import { DEFAULT_LOAD, Load } from "../../src/http/load.ts";
 import type { LoadSettings, Vitals } from "../../src/http/load.ts";
 
 const KiB = 1024;
+const SOMEBODY = "192.0.2.100";
 const WELL: Vitals = { residentBytes: 1, heap: 0.1 };
 let load: Load;
 afterEach(() => load.close());
@@ -78,14 +79,36 @@ describe("Bodies", () => {
 describe("Nothing new is begun", () => {
   test("while the answers that nobody took are too many bytes", () => {
     under({ maxAnswerBytes: 1_000 });
-    const taken = load.answering(999);
-    expect(refuses(() => load.admit())).toBe(false);
-    const more = load.answering(1);
-    expect(refuses(() => load.admit())).toBe(true);
-    expect([refuses(() => load.mayAnswer(1_000)), refuses(() => load.mayAnswer(1_001))]).toEqual([false, true]);
-    taken();
-    expect(refuses(() => load.admit())).toBe(false);
+    // Each of them stays within its own share.
+    const taken = Array.from({ length: 5 }, (_, n) => load.answering(`192.0.2.${n}`, 199));
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(false);
+    const more = load.answering("192.0.2.5", 5);
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(true);
+    const mayAnswer = (bytes: number) => !refuses(() => load.mayAnswer(SOMEBODY, bytes));
+    expect([mayAnswer(500), mayAnswer(501)]).toEqual([true, false]);
+    taken.pop()?.();
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(false);
     more();
+  });
+
+  test("for a source that leaves a quarter of it unread, and for nobody else because of it", () => {
+    under({ maxAnswerBytes: 1_000 });
+    const taken = [load.answering("2001:db8::1", 200), load.answering("2001:db8::2", 50)];
+    expect(refuses(() => load.admit("2001:db8::3"))).toBe(true);
+    expect(refuses(() => load.admit("2001:db8:0:1::1"))).toBe(false);
+    expect(refuses(() => load.mayAnswer("2001:db8::3", 250))).toBe(false);
+    expect(refuses(() => load.mayAnswer("2001:db8::3", 251))).toBe(true);
+    taken.pop()?.();
+    expect(refuses(() => load.admit("2001:db8::3"))).toBe(false);
+  });
+
+  test("but by the machine's own socket, whose answers are counted", () => {
+    under({ maxAnswerBytes: 1_000 });
+    const taken = load.answering(null, 3_000);
+    expect([refuses(() => load.admit(null)), refuses(() => load.mayAnswer(null, 5_000))]).toEqual([false, false]);
+    expect([refuses(() => load.admit(SOMEBODY)), refuses(() => load.mayAnswer(SOMEBODY, 1))]).toEqual([true, true]);
+    taken();
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(false);
   });
 
   test.each([
@@ -94,11 +117,11 @@ describe("Nothing new is begun", () => {
   ])("while %s, and again when it has not", async (_name, vitals) => {
     let now = WELL;
     under({ maxMemoryBytes: 1_000 }, () => now);
-    expect(refuses(() => load.admit())).toBe(false);
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(false);
     now = vitals;
-    await expect.poll(() => refuses(() => load.admit())).toBe(true);
+    await expect.poll(() => refuses(() => load.admit(SOMEBODY))).toBe(true);
     now = WELL;
-    await expect.poll(() => refuses(() => load.admit())).toBe(false);
+    await expect.poll(() => refuses(() => load.admit(SOMEBODY))).toBe(false);
   });
 
   test("while the process lags behind itself, but not for one slow moment", async () => {
@@ -106,15 +129,15 @@ describe("Nothing new is begun", () => {
     await turn();
     block(500);
     await turn();
-    expect(refuses(() => load.admit())).toBe(false);
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(false);
     let refused = false;
     for (let n = 0; n < 5; n++) {
       block(500);
       await turn();
-      refused ||= refuses(() => load.admit());
+      refused ||= refuses(() => load.admit(SOMEBODY));
     }
     expect(refused).toBe(true);
-    await expect.poll(() => refuses(() => load.admit()), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => refuses(() => load.admit(SOMEBODY)), { timeout: 10_000 }).toBe(false);
   });
 
   test("while as many operations are at work as may be; the machine's own are", () => {

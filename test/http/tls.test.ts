@@ -1,5 +1,6 @@
 import { chmod, mkdtemp, rename, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:https";
+import type { RequestOptions } from "node:https";
 import type { IncomingHttpHeaders } from "node:http";
 import { connect as connectPlain } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -74,7 +75,10 @@ interface Asked {
   readonly protocol: string | null;
 }
 
-function ask(vault: Fixture, options: ConnectionOptions & { agent?: Agent } = {}): Promise<Asked> {
+function ask(
+  vault: Fixture,
+  options: ConnectionOptions & Pick<RequestOptions, "agent" | "path" | "localAddress"> = {},
+): Promise<Asked> {
   return new Promise((resolve, reject) => {
     const sent = request(
       {
@@ -248,6 +252,27 @@ describe("Over TLS", () => {
     release();
     expect(await slow).toMatchObject({ status: 200 });
     expect(await drained).toBe(true);
+  });
+});
+
+describe("Answers over TLS that nobody takes", () => {
+  test("are as many as one source may have, also of what is one buffer for all, since each is encrypted anew", async () => {
+    const vault = await open(await load(), { doors: { limits: { maxAnswerBytes: 32 * 1024 * 1024 } } });
+    const request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: vault\r\n\r\n";
+    const sockets = Array.from({ length: 12 }, () => {
+      // Nobody listens for data, so no more is read than a little.
+      const socket = connect({ port: vault.servers.port, host: "127.0.0.1", ca: authority.certificate }, () =>
+        socket.write(request.repeat(17)),
+      );
+      return socket.on("error", () => undefined);
+    });
+    opened.push({ close: () => sockets.forEach((socket) => socket.destroy()) });
+    const codes = () => new Set(vault.lines.filter(({ message }) => message === "request").map(({ code }) => code));
+    await expect.poll(codes, { timeout: 20_000 }).toContain("overloaded");
+    const path = "/v1/openapi.json";
+    expect((await ask(vault, { path })).status).toBe(503);
+    expect((await ask(vault, { path, localAddress: "127.0.0.2" })).status).toBe(200);
+    expect((await ask(vault, { path: "/docs/start.js", localAddress: "127.0.0.2" })).status).toBe(200);
   });
 });
 
