@@ -152,12 +152,12 @@ export class Door {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    this.#connections.take(request, response, (...turn) => {
-      response.once("close", () => {
+    this.#connections.take(request, response, (begun, answer) => {
+      answer.once("close", () => {
         // Its headers may have left before the drain began, and said that the connection stays.
         if (this.#lingered) this.server.closeIdleConnections();
       });
-      this.#app.handle(...turn, this.#machine);
+      this.#app.handle(begun, answer, this.#machine);
     });
   }
 

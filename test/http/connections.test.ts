@@ -46,12 +46,18 @@ const answersIn = (text: string) => text.match(/HTTP\/1\.1 \d{3}/g) ?? [];
 describe("On one connection", () => {
   test("as many pipelined requests as have a place are answered in their order", async () => {
     await open();
+    const warnings: string[] = [];
+    const hear = (warning: Error) => void warnings.push(warning.name);
+    process.on("warning", hear);
     const { socket, heard, isClosed } = await dial();
     socket.write(HEALTH.repeat(17));
     await expect.poll(() => answersIn(heard())).toEqual(Array.from({ length: 17 }, () => "HTTP/1.1 200"));
     expect(isClosed()).toBe(false);
     socket.write(HEALTH.repeat(10));
     await expect.poll(() => answersIn(heard())).toHaveLength(27);
+    process.off("warning", hear);
+    // Node would say on stderr, between the lines of the log, that an answer that is over is still listened to.
+    expect(warnings).toEqual([]);
   });
 
   test("a thousand pipelined requests are too many: it closes, and what had no place is not begun", async () => {
