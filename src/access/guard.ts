@@ -59,9 +59,13 @@ export class Guard {
 
   /**
    * The other place of an operation that is about two: its rows, where the actor may do all of this there. Refuses as
-   * {@link require} does, but issues no permit: the operation's own records how it ends.
+   * {@link require} does, with an event at that place, but issues no permit: the operation's own records how it ends.
    */
-  async also<W extends Where>(actor: Actor, actions: readonly Permission[], where: W): Promise<PlaceOf[W["on"]]> {
+  async also<W extends Where>(
+    { actor, action: asked }: Permit,
+    actions: readonly Permission[],
+    where: W,
+  ): Promise<PlaceOf[W["on"]]> {
     const known = await this.#knowledge.of(actor);
     const found = await find(this.#knowledge.reader(actor.org), known, actor.org, where);
     for (const action of actions) {
@@ -69,7 +73,7 @@ export class Guard {
         found === null
           ? UNKNOWN
           : combine(found, (place) => decide(known.subject, action, place, known.facts, this.now()));
-      if (!decision.allowed) throw refusal(decision, action, where);
+      if (!decision.allowed) await this.#refuse(actor, action, where, found, decision, asked);
     }
     return (found?.rows ?? null) as PlaceOf[W["on"]];
   }
@@ -192,12 +196,14 @@ export class Guard {
     await this.#store.commit(permit, null, outcome);
   }
 
+  /** `asked`: what the operation as a whole asks for, where it is something else that is missing. */
   async #refuse(
     actor: Actor,
     action: Permission,
     where: Where,
     found: Found | null,
     decision: Decision,
+    asked: Permit["action"] = action,
   ): Promise<never> {
     const error = refusal(decision, action, where);
     // Whoever is refused may read the event: of what is not theirs to know it says what they asked for, and no more.
@@ -207,7 +213,7 @@ export class Guard {
     const permit = issue({
       actor,
       org: actor.org,
-      action,
+      action: asked,
       place: null,
       event: this.#draft(actor.org, because, scope, null),
     });

@@ -49,7 +49,7 @@ export class Comparison {
       await this.#guard.require(actor, "secret.list", { on: "scope", ...to }),
     ] as const;
     if (reason !== null)
-      for (const scope of [from, to]) await this.#guard.also(actor, ["secret.reveal"], { on: "scope", ...scope });
+      for (const scope of [from, to]) await this.#guard.also(permits[0], ["secret.reveal"], { on: "scope", ...scope });
     const [left, right] = [await this.#secrets(permits[0]), await this.#secrets(permits[1])];
     const pairs = reason === null ? [] : comparable(left, right);
     const same = await this.#equal(permits[0], pairs);

@@ -86,7 +86,7 @@ export class Copies {
   async copy(actor: Actor, request: CopyRequest): Promise<Copied[]> {
     const permit = await this.#guard.require(actor, "secret.write", { on: "scope", ...request.to });
     const source = await this.#guard.also(
-      actor,
+      permit,
       ["secret.list", "injection.receive", ...(request.move === true ? (["secret.delete"] as const) : [])],
       { on: "scope", ...request.from },
     );
@@ -135,7 +135,7 @@ export class Copies {
       policy !== null &&
       (!policy.namespaces.includes(namespaceId) ||
         (policy.roles.length > 0 && !policy.roles.some((role) => roles.includes(role))));
-    if (sources.some(withheld)) await this.#guard.also(permit.actor, ["secret.policy"], { on: "scope", ...from });
+    if (sources.some(withheld)) await this.#guard.also(permit, ["secret.policy"], { on: "scope", ...from });
   }
 
   async #preview({ permit, source }: Ends, plans: readonly Plan[]): Promise<Copied[]> {

@@ -247,6 +247,27 @@ describe("copying is for who could read the values anyway", () => {
     expect((await copy(who, prod, dev, { names: ["ASSEMBLED"] })).status).toBe(200);
   });
 
+  it("what is refused because of the source stands in the source's log, and says nothing of one that is not to be known", async () => {
+    const from = await scopeOf("source-log");
+    await write("A", "a", from);
+    const member = await granted("looks-elsewhere", { dev: "contributor", "source-log": "viewer" });
+    const events = async (answer: Copy) =>
+      (await owner.do("audit.list", { query: { action: "secret.copy", result: "refused" } })).items
+        .filter(({ requestId }) => requestId === answer.headers["x-request-id"])
+        .map(({ environment, code, because, target }) => [environment?.name ?? null, code, because, target?.name]);
+
+    const seen = await copy(member, from, dev);
+    expect(seen.body).toMatchObject({ code: "forbidden", missing: { on: "source-log/default" } });
+    expect(await events(seen)).toContainEqual(["source-log", "forbidden", "nothing allows it", undefined]);
+
+    for (const hidden of [secluded, { environment: "no-such", namespace: "default" }]) {
+      const unseen = await copy(member, hidden, dev);
+      expect(unseen.body.code).toBe("not_found");
+      const words = `${hidden.environment}/default`;
+      expect(await events(unseen)).toContainEqual([null, "not_found", "not there, or not the actor's to know", words]);
+    }
+  });
+
   it("a policy that withholds a secret from its readers' launches withholds the copy too", async () => {
     const who = await granted("reader", { dev: "contributor", prod: "contributor" });
     const cases: [string, ClientRequest<"secret.policy">["body"], boolean][] = [
