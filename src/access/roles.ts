@@ -1,7 +1,6 @@
-import type { OrgRole, Permission } from "#base";
+import { GRANT_ROLES } from "#base";
+import type { GrantRole, OrgRole, Permission } from "#base";
 
-/** Roles that a grant can give. */
-export type GrantRole = "contributor" | "builder" | "operator" | "viewer" | "auditor" | "runner" | "service";
 export type Role = "owner" | "admin" | GrantRole;
 
 const O = ["owner"] as const;
@@ -63,16 +62,6 @@ const NONE: ReadonlySet<Permission> = new Set();
 export function permissionsOf(role: string): ReadonlySet<Permission> {
   return TABLE.get(role) ?? NONE;
 }
-
-export const GRANT_ROLES: readonly GrantRole[] = [
-  "contributor",
-  "builder",
-  "operator",
-  "viewer",
-  "auditor",
-  "runner",
-  "service",
-];
 
 export function isGrantRole(role: string): role is GrantRole {
   return (GRANT_ROLES as readonly string[]).includes(role);

@@ -9,6 +9,10 @@ import type { Permission } from "./permission.ts";
 export type OrgRole = "owner" | "admin" | "member" | "guest";
 export type ServiceKind = "ci" | "agent" | "runner";
 
+/** Roles that a grant can give. */
+export const GRANT_ROLES = ["contributor", "builder", "operator", "viewer", "auditor", "runner", "service"] as const;
+export type GrantRole = (typeof GRANT_ROLES)[number];
+
 /**
  * Who is acting, in which call. Made by identity/ from a credential, by injection/ from a token that is itself the
  * authority, and by the process for its own work.

@@ -19,12 +19,13 @@ export {
 } from "./name.ts";
 export { PERMISSIONS } from "./permission.ts";
 export type { Permission } from "./permission.ts";
-export { Call } from "./authority.ts";
+export { Call, GRANT_ROLES } from "./authority.ts";
 export type {
   Actor,
   EventChange,
   EventDraft,
   EventTarget,
+  GrantRole,
   OrgRole,
   Outcome,
   Permit,

@@ -5,11 +5,11 @@ import type {
   ZodOpenApiMediaTypeObject,
   ZodOpenApiOperationObject,
   ZodOpenApiPathsObject,
-  ZodOpenApiResponseObject,
   ZodOpenApiResponsesObject,
 } from "zod-openapi";
 import { CATALOG } from "./catalog.ts";
 import type { Auth, Operation, OperationId } from "./catalog.ts";
+import { TIME } from "./fields.ts";
 import { EXCHANGE_FORMATS } from "./format.ts";
 import { WIRE } from "./wire.ts";
 import type { HeaderName, Wire } from "./wire/shape.ts";
@@ -38,7 +38,7 @@ export function openApi(version: string): Record<string, unknown> {
         },
         servers: [{ url: "/" }],
         paths,
-        components: { securitySchemes: SCHEMES, schemas: { Problem: problem } },
+        components: { securitySchemes: SCHEMES, schemas: { Problem: problem }, responses: REFUSALS },
       },
       { override: plainTimes },
     ),
@@ -64,9 +64,11 @@ const SCHEMES = {
   lease: bearer("A lease (`sp_lease_`)."),
 };
 
-const HEADERS: Readonly<Record<HeaderName, z.ZodType>> = {
+/** Without Accept: OpenAPI passes over a parameter of that name, and the media types of an answer say it. */
+const HEADERS: Readonly<Record<Exclude<HeaderName, "Accept">, z.ZodType>> = {
   "If-Match": z
     .string()
+    .regex(/^(?:\*|"[1-9][0-9]{0,9}")$/)
     .optional()
     .meta(described('The version that the change starts from, as in `"3"`, or `*` for any.')),
   "If-None-Match": z.literal("*").optional().meta(described("`*`: only if it does not exist yet.")),
@@ -77,10 +79,9 @@ const HEADERS: Readonly<Record<HeaderName, z.ZodType>> = {
     .meta(described("The same for each attempt at the same request, random, 128 bits or more.")),
   "Sallyport-Runner": z
     .string()
-    .max(512)
+    .regex(/^[!-~]{1,512}$/)
     .optional()
     .meta(described("The token of a service user that takes delivery, where the injection token is bound.")),
-  Accept: z.string().max(512).optional().meta(described("The format of the answer, where there are several.")),
 };
 
 const problem = z
@@ -102,35 +103,98 @@ const problem = z
   })
   .meta({ id: "Problem", description: "An error (RFC 9457). `code` is stable and one of a closed list." });
 
+/** What stands in every answer, of the headers that say something of this request. */
+const ALWAYS = {
+  "X-Request-Id": {
+    required: true,
+    description: "The client's own, where it sent one that may stand in a log.",
+    schema: { type: "string" as const, pattern: "^[A-Za-z0-9._-]{8,64}$" },
+  },
+};
+const TAG = {
+  required: true,
+  description: "The version, for If-Match.",
+  schema: { type: "string" as const, pattern: '^"[1-9][0-9]{0,9}"$' },
+};
+const RETRY_AFTER = {
+  required: true,
+  description: "Seconds.",
+  schema: { type: "integer" as const, minimum: 1 },
+};
+const CHALLENGE: { required: boolean; description: string; schema: { type: "string" } } = {
+  required: true,
+  description: "RFC 6750.",
+  schema: { type: "string" as const },
+};
+
+/** Operations that show one version of what they are about. */
+const VERSIONED: ReadonlySet<OperationId> = new Set<OperationId>([
+  "secret.get",
+  "secret.write",
+  "secret.generate",
+  "secret.update",
+  "secret.rollback",
+  "secret.restore",
+  "manifest.save",
+  "manifest.get",
+]);
+
+function refusal(description: string, headers: Record<string, object> = {}) {
+  return {
+    description,
+    headers: { ...ALWAYS, ...headers },
+    content: { "application/problem+json": { schema: problem } },
+  };
+}
+const FAILURE = refusal("It did not work; `code` says why");
+const REFUSALS = {
+  Invalid: refusal("The request could not be read, or its input is not valid"),
+  Unauthenticated: refusal("No valid credential was given", { "WWW-Authenticate": CHALLENGE }),
+  Forbidden: refusal("Not allowed"),
+  NotFound: refusal("There is no such thing, or it is not for you to know"),
+  RateLimited: refusal("Too many requests", { "Retry-After": RETRY_AFTER }),
+  Unavailable: refusal("Busy, sealed, or the store does not answer", { "Retry-After": RETRY_AFTER }),
+};
+
 /** Answers beside the catalog's own. */
 const MORE_RESPONSES: Readonly<Partial<Record<OperationId, ZodOpenApiResponsesObject>>> = {
   "health.ready": {
-    "503": { description: "Not ready", content: { "application/json": { schema: WIRE["health.ready"].response } } },
+    "503": {
+      description: "Not ready",
+      headers: ALWAYS,
+      content: { "application/json": { schema: WIRE["health.ready"].response } },
+    },
   },
 };
-/** Formats beside JSON: what they hold is text, but for the shell's, which may hold bytes that are none. */
+/** Formats beside JSON. */
 const MORE_CONTENT: Readonly<Partial<Record<OperationId, Record<string, ZodOpenApiMediaTypeObject>>>> = {
   "token.exchange": Object.fromEntries(
     [...new Set(Object.values(EXCHANGE_FORMATS).map((type) => type.split(";")[0] ?? ""))]
       .filter((type) => type !== "application/json")
-      .map((type) => [
-        type,
-        { schema: { type: "string" as const, ...(type.startsWith("text/") ? {} : { format: "binary" }) } },
-      ]),
+      .map((type) => [type, { schema: contentOf(type) }]),
   ),
 };
-const MORE_HEADERS: Readonly<Partial<Record<OperationId, ZodOpenApiResponseObject["headers"]>>> = {
+const MORE_HEADERS: Readonly<Partial<Record<OperationId, Record<string, typeof CHALLENGE>>>> = {
   "token.exchange": {
     "Sallyport-Lease": {
+      required: false,
       description: "The lease's token, where the format is not JSON.",
       schema: { type: "string" },
     },
   },
 };
 
+/** YAML is read as JSON is; the others are text, but for the shell's, which may hold bytes that are none. */
+function contentOf(type: string) {
+  if (type === "application/yaml") return { type: "object" as const };
+  return { type: "string" as const, ...(type === "application/octet-stream" ? { format: "binary" } : {}) };
+}
+
 function describe(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiOperationObject {
   const scheme = SECURITY[entry.auth];
-  const headers = Object.fromEntries((wire.headers ?? []).map((name) => [name, HEADERS[name]]));
+  const headers = Object.fromEntries(
+    (wire.headers ?? []).flatMap((name) => (name === "Accept" ? [] : [[name, HEADERS[name]]])),
+  );
   return {
     operationId: id,
     summary: entry.summary,
@@ -144,30 +208,44 @@ function describe(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiOper
       ...(wire.headers && { header: z.object(headers) }),
     },
     ...(wire.body && { requestBody: { required: true, content: { "application/json": { schema: wire.body } } } }),
-    responses: { ...success(id, entry, wire), ...MORE_RESPONSES[id], default: failure },
+    responses: { ...success(id, entry, wire), ...refusals(id, entry, wire), ...MORE_RESPONSES[id], default: FAILURE },
   };
 }
 
 function success(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiResponsesObject {
   if (id === "metrics.get")
-    return { "200": { description: entry.summary, content: { "text/plain": { schema: wire.response } } } };
+    return {
+      "200": { description: entry.summary, headers: ALWAYS, content: { "text/plain": { schema: wire.response } } },
+    };
   const content = { "application/json": { schema: wire.response }, ...MORE_CONTENT[id] };
-  const headers = MORE_HEADERS[id];
+  const headers = { ...ALWAYS, ...(VERSIONED.has(id) && { ETag: TAG }), ...MORE_HEADERS[id] };
   const answer =
-    entry.status === 204
-      ? { description: "Done" }
-      : { description: entry.summary, content, ...(headers && { headers }) };
+    entry.status === 204 ? { description: "Done", headers } : { description: entry.summary, headers, content };
   return entry.status === 200 ? { "200": answer } : entry.status === 201 ? { "201": answer } : { "204": answer };
 }
 
-const failure = {
-  description: "It did not work; `code` says why",
-  content: { "application/problem+json": { schema: problem } },
-};
+/** The refusals that an operation is known for; every other comes as `default`. */
+function refusals(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiResponsesObject {
+  // Health is answered under any load.
+  if (id === "health.live" || id === "health.ready") return {};
+  const scheme = SECURITY[entry.auth];
+  return {
+    "400": refer("Invalid"),
+    ...(scheme !== null || entry.auth === "sign-in" ? { "401": refer("Unauthenticated") } : {}),
+    ...(scheme === null ? {} : { "403": refer("Forbidden") }),
+    ...(wire.params === undefined ? {} : { "404": refer("NotFound") }),
+    "429": refer("RateLimited"),
+    "503": refer("Unavailable"),
+  };
+}
+
+function refer(name: keyof typeof REFUSALS) {
+  return { $ref: `#/components/responses/${name}` as const };
+}
 
 /** The format says it all; the pattern that spells out the calendar would be half of the document. */
 function plainTimes({ jsonSchema }: { jsonSchema: { format?: string; pattern?: string } }): void {
-  if (jsonSchema.format === "date-time") delete jsonSchema.pattern;
+  if (jsonSchema.format === "date-time" && jsonSchema.pattern !== TIME.source) delete jsonSchema.pattern;
 }
 
 /** Path and query are objects in the wire; the document lists their fields. */

@@ -33,7 +33,8 @@ const CEILING: PasswordParams = { memoryKiB: 1024 * 1024, passes: 16, lanes: 16 
 const DEFAULT_QUEUE = 64;
 const RETRY_AFTER_SECONDS = 2;
 const LEAST_CHARACTERS = 12;
-const MOST_BYTES = 1024;
+/** 1024 characters of any script. */
+const MOST_BYTES = 4096;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 const PHC = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { PERMISSIONS } from "#base";
+import { GRANT_ROLES, PERMISSIONS } from "#base";
 import type { Permission } from "#base";
-import { GRANT_ROLES, decide, roleTable } from "#access";
+import { decide, roleTable } from "#access";
 import { NOW, environment, facts, grant, namespace, place, subject } from "./facts.ts";
 
 /**

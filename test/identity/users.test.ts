@@ -51,7 +51,7 @@ describe("a set-up credential", () => {
   it.each([
     ["short", "elevenchars"],
     ["empty", ""],
-    ["longer than 1,024 bytes", "ä".repeat(600)],
+    ["longer than 1,024 characters", "ä".repeat(1_025)],
     ["no text", `\ud800${"x".repeat(20)}`],
   ])("takes no password that is %s, and stays good", async (kind, password) => {
     const login = `weak.${kind.replaceAll(/\W/g, "-").slice(0, 20)}`;

@@ -1,5 +1,6 @@
+import { GRANT_ROLES } from "#base";
 import { z } from "zod";
-import { idOf, line, listOf, login, name, page, reason, time, timeIn } from "../fields.ts";
+import { idOf, line, listOf, login, name, oneOf, page, reason, time, timeIn } from "../fields.ts";
 import type { Wire } from "./shape.ts";
 
 const role = z.strictObject({ name: z.string(), permissions: z.array(z.string()), grantable: z.boolean() });
@@ -74,7 +75,7 @@ export const accessWire = {
   },
   "environment.delete": {
     params: z.strictObject({ environment: name }),
-    query: z.strictObject({ confirm: name }),
+    query: z.strictObject({ confirm: name.meta({ description: "The environment's name again." }) }),
     response: z.undefined(),
   },
   "namespace.create": {
@@ -89,7 +90,7 @@ export const accessWire = {
     headers: ["Idempotency-Key"],
     body: z.strictObject({
       principal: login,
-      role: z.string().max(63),
+      role: oneOf(GRANT_ROLES, "not a role that a grant gives: see GET /v1/roles"),
       ...scope,
       startsAt: timeIn.optional(),
       endsAt: timeIn.optional(),

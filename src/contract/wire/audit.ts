@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { idOf, listOf, page, time } from "../fields.ts";
+import { idOf, listOf, page, text, time } from "../fields.ts";
 import type { Wire } from "./shape.ts";
 
 const named = z.strictObject({ id: z.string(), name: z.string().nullable() });
@@ -40,10 +40,10 @@ const checkpoint = z.strictObject({ slot: z.int(), size: z.int(), root: z.string
 const events = {
   query: z.strictObject({
     ...page,
-    action: z.string().max(63).optional(),
+    action: text(63).optional(),
     result: z.enum(["success", "refused", "failed"]).optional(),
-    actor: z.string().max(63).optional(),
-    target: z.string().max(63).optional(),
+    actor: text(63).optional(),
+    target: text(63).optional(),
   }),
   response: listOf(event),
 } as const;

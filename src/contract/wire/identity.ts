@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cidr, idOf, line, listOf, login, name, page, password, time, timeIn } from "../fields.ts";
+import { cidr, idOf, line, listOf, login, name, newPassword, page, password, text, time, timeIn } from "../fields.ts";
 import type { Wire } from "./shape.ts";
 
 const orgRole = z.enum(["owner", "admin", "member", "guest"]);
@@ -54,14 +54,14 @@ const inServiceUser = { params: z.strictObject({ serviceUser: name }) };
 /** People, machines, sign-in and sessions. */
 export const identityWire = {
   "session.create": {
-    body: z.strictObject({ org: name.optional(), login: z.string().min(1).max(200), password }),
+    body: z.strictObject({ org: name.optional(), login: text(200).min(1), password }),
     response: signedIn,
   },
   "session.end": { response: z.undefined() },
   "session.list": { response: z.strictObject({ items: z.array(session) }) },
   "session.revoke": { params: z.strictObject({ id: idOf("ses") }), response: z.undefined() },
-  "set-up.complete": { body: z.strictObject({ password }), response: signedIn },
-  "password.change": { body: z.strictObject({ current: password, password }), response: z.undefined() },
+  "set-up.complete": { body: z.strictObject({ password: newPassword }), response: signedIn },
+  "password.change": { body: z.strictObject({ current: password, password: newPassword }), response: z.undefined() },
   "whoami.get": {
     response: z.strictObject({
       type: z.enum(["user", "service", "machine"]),

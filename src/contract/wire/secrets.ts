@@ -1,8 +1,10 @@
+import { GRANT_ROLES } from "#base";
 import { z } from "zod";
-import { idOf, line, listOf, name, page, reason, secretName, time, timeIn, version } from "../fields.ts";
+import { idOf, line, listOf, name, oneOf, page, reason, secretName, text, time, timeIn, version } from "../fields.ts";
 import type { Wire } from "./shape.ts";
 
 /** 64 KiB of any bytes; as base64 that is 87,384 characters. */
+const MAX_VALUE_BYTES = 65_536;
 const MAX_VALUE_TEXT = 87_384;
 const encoding = z.enum(["utf8", "base64"]);
 
@@ -17,10 +19,11 @@ const metadata = {
   owner: line(100).optional(),
   rotateBy: timeIn.nullable().optional(),
 };
+const WORKLOAD = /^[a-z0-9][a-z0-9_-]{0,62}\/[a-z0-9][a-z0-9_-]{0,62}$/;
 const policy = z.strictObject({
   namespaces: z.array(name).max(100),
-  workloads: z.array(z.string().max(130)).max(100),
-  roles: z.array(z.string().max(63)).max(20),
+  workloads: z.array(z.string().regex(WORKLOAD, "not the namespace/name of a workload")).max(100),
+  roles: z.array(oneOf(["owner", "admin", ...GRANT_ROLES], "not a role")).max(20),
 });
 /** The launch that was given it last; workload and environment only for readers who may know of them. */
 const lastUse = z.strictObject({ at: time, workload: z.string().nullable(), environment: name.nullable() });
@@ -54,6 +57,9 @@ const secretVersion = z.strictObject({
   current: z.boolean(),
 });
 
+/** What the generator takes at least. */
+const FEWEST = { hex: 16, base64url: 16, alnum: 22, passphrase: 7 };
+
 const inScope = { params: z.strictObject({ environment: name, namespace: name }) };
 const inSecret = { params: z.strictObject({ environment: name, namespace: name, secret: secretName }) };
 const filter = z.strictObject({
@@ -63,14 +69,24 @@ const filter = z.strictObject({
 });
 const scope = z.strictObject({ environment: name, namespace: name });
 const value = {
-  value: z
-    .string()
-    .max(MAX_VALUE_TEXT)
-    .refine((text) => !/\p{Cs}/u.test(text), "not well-formed Unicode: send base64"),
+  value: text(MAX_VALUE_TEXT)
+    .refine((given) => !/\p{Cs}/u.test(given), "not well-formed Unicode: send base64")
+    .meta({ description: "At most 64 KiB: as UTF-8, or decoded where it is base64." }),
   encoding: encoding.optional(),
 };
 const base64Holds = (given: { value?: string | undefined; encoding?: string | undefined }) =>
   given.encoding !== "base64" || isBase64(given.value ?? "");
+const HOLDS_BASE64 = {
+  if: { properties: { encoding: { const: "base64" } }, required: ["encoding"] },
+  then: {
+    properties: {
+      value: {
+        pattern: "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+      },
+    },
+  },
+  else: { properties: { value: { maxLength: MAX_VALUE_BYTES } } },
+};
 const NOT_BASE64 = { path: ["value"], message: "not base64 (RFC 4648 section 4, padded)" };
 const written = secret.extend({ created: z.boolean(), changed: z.boolean() });
 
@@ -80,12 +96,10 @@ export const secretsWire = {
     query: filter.extend({
       environment: name.optional(),
       namespace: name.optional(),
-      /** Part of the name, whatever its case. */
-      contains: line(128).min(1).optional(),
+      contains: line(128).min(1).meta({ description: "Part of the name, whatever its case." }).optional(),
       tag: name.optional(),
       owner: line(100).optional(),
-      /** Login or name of who wrote it last. */
-      author: line(63).min(1).optional(),
+      author: line(63).min(1).meta({ description: "Login or name of who wrote it last." }).optional(),
       createdBefore: timeIn.optional(),
       createdAfter: timeIn.optional(),
       updatedBefore: timeIn.optional(),
@@ -114,11 +128,13 @@ export const secretsWire = {
               ifVersion: z.int().min(0).max(2_147_483_647).optional(),
               ...metadata,
             })
-            .refine(base64Holds, NOT_BASE64),
+            .refine(base64Holds, NOT_BASE64)
+            .meta(HOLDS_BASE64),
         )
         .min(1)
         .max(500)
-        .refine((all) => new Set(all.map((one) => one.name)).size === all.length, "a name stands twice"),
+        .refine((all) => new Set(all.map((one) => one.name)).size === all.length, "a name stands twice")
+        .meta({ uniqueItems: true, description: "No name twice." }),
       preview: z.boolean().optional(),
     }),
     response: z.strictObject({
@@ -144,9 +160,12 @@ export const secretsWire = {
         .min(1)
         .max(500)
         .refine((all) => new Set(all).size === all.length, "a name stands twice")
+        .meta({ uniqueItems: true })
         .optional(),
-      /** From the name there to the name here. */
-      rename: z.record(secretName, secretName).optional(),
+      rename: z
+        .record(secretName, secretName)
+        .meta({ description: "From the name there to the name here: names of what is copied, no two to one." })
+        .optional(),
       overwrite: z.boolean().optional(),
       move: z.boolean().optional(),
       /** Move also what something uses. */
@@ -176,7 +195,8 @@ export const secretsWire = {
       .refine((body) => body.values !== true || body.reason !== undefined, {
         path: ["reason"],
         message: "comparing values needs a reason",
-      }),
+      })
+      .meta({ anyOf: [{ properties: { values: { const: false } } }, { required: ["reason"] }] }),
     response: z.strictObject({
       valuesCompared: z.boolean(),
       items: z.array(
@@ -193,18 +213,35 @@ export const secretsWire = {
   "secret.write": {
     ...inSecret,
     headers: ["If-Match", "If-None-Match"],
-    body: z.strictObject({ ...value, ...metadata }).refine(base64Holds, NOT_BASE64),
+    body: z
+      .strictObject({ ...value, ...metadata })
+      .refine(base64Holds, NOT_BASE64)
+      .meta(HOLDS_BASE64),
     response: written,
   },
   "secret.generate": {
     ...inSecret,
     headers: ["If-Match", "If-None-Match"],
-    body: z.strictObject({
-      kind: z.enum(["hex", "base64url", "alnum", "passphrase"]),
-      /** Random bytes for `hex` and `base64url` (32), characters for `alnum` (32), words for `passphrase` (8). */
-      length: z.int().min(1).max(1024).optional(),
-      ...metadata,
-    }),
+    body: z
+      .strictObject({
+        kind: z.enum(["hex", "base64url", "alnum", "passphrase"]),
+        length: z
+          .int()
+          .min(1)
+          .max(1024)
+          .meta({
+            description:
+              "Random bytes for `hex` and `base64url` (32), characters for `alnum` (32), words for `passphrase` (8).",
+          })
+          .optional(),
+        ...metadata,
+      })
+      .meta({
+        allOf: Object.entries(FEWEST).map(([kind, minimum]) => ({
+          if: { properties: { kind: { const: kind } } },
+          then: { properties: { length: { minimum } } },
+        })),
+      }),
     response: written,
   },
   "secret.uses": {

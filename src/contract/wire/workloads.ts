@@ -1,38 +1,50 @@
 import { z } from "zod";
 import { FORMAT_NAMES } from "../format.ts";
-import { cidr, idOf, line, listOf, name, page, time, variableName, version, versionText } from "../fields.ts";
+import { cidr, idOf, line, listOf, name, page, text, time, variableName, version, versionText } from "../fields.ts";
 import type { Wire } from "./shape.ts";
 
 const required = z.boolean().optional();
 const REFERENCE =
-  /^(?:(?:[a-z0-9][a-z0-9_-]{0,62}\/)?[a-z0-9][a-z0-9_-]{0,62}\/)?[A-Za-z_][A-Za-z0-9_]{0,127}(?:@[1-9]\d{0,9})?$/;
+  /^(?:(?:[a-z0-9][a-z0-9_-]{0,62}\/)?[a-z0-9][a-z0-9_-]{0,62}\/)?[A-Za-z_][A-Za-z0-9_]{0,127}(?:@[1-9][0-9]{0,9})?$/;
 
 /** `NAME`, `namespace/NAME` or `environment/namespace/NAME`, each with `@version` if pinned. */
 export const reference = z
   .string()
   .regex(REFERENCE, "NAME, namespace/NAME or environment/namespace/NAME, with @version if pinned");
-const text = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .refine((value) => !/[\p{Cs}\0]/u.test(value), "not text that a variable can hold");
+const variableText = (max: number) =>
+  text(max)
+    // eslint-disable-next-line no-control-regex -- it is what is refused
+    .regex(/^[^\u0000]*$/, "not text that a variable can hold")
+    .refine((given) => !/\p{Cs}/u.test(given), "not text that a variable can hold");
 
 export const variable = z.union(
   [
     z.strictObject({ secret: reference, required }),
-    z.strictObject({ value: text(16_384) }),
-    z.strictObject({ template: text(16_384), required }),
+    z.strictObject({ value: variableText(16_384) }),
+    z.strictObject({
+      template: variableText(16_384).meta({
+        description:
+          "Text with `${NAME}`, `${namespace/NAME}` or `${environment/namespace/NAME}` in it; `$$` is a dollar sign.",
+      }),
+      required,
+    }),
   ],
   'one of { "secret": "…" }, { "value": "…" } or { "template": "…" }',
 );
 
+const MOST_VARIABLES = 100;
 /** Either a list of variables, or `all`: every `inject` secret of the launch's scope under its own name. */
 const manifestBody = z.union(
   [
     z.strictObject({
       variables: z
         .record(variableName, variable)
-        .refine((all) => Object.keys(all).length <= 100, "at most 100 variables"),
+        .refine((all) => Object.keys(all).length <= MOST_VARIABLES, "at most 100 variables")
+        .meta({
+          maxProperties: MOST_VARIABLES,
+          description:
+            "A name that changes how programs load (`PATH`, `LD_PRELOAD`) is taken only where an admin allowed it.",
+        }),
       note: line(500).optional(),
     }),
     z.strictObject({ all: z.literal(true), note: line(500).optional() }),
@@ -117,11 +129,12 @@ const kubernetesNamespace = z
   .string()
   .max(63)
   .regex(new RegExp(`^${LABEL}$`), "a Kubernetes namespace: small letters, digits and -");
+const ONLY_KUBERNETES = { description: "Only with `format=kubernetes`." };
 const exchangeQuery = z
   .strictObject({
     format: z.enum(FORMAT_NAMES).optional(),
-    name: kubernetesName.optional(),
-    namespace: kubernetesNamespace.optional(),
+    name: kubernetesName.meta(ONLY_KUBERNETES).optional(),
+    namespace: kubernetesNamespace.meta(ONLY_KUBERNETES).optional(),
   })
   .superRefine(({ format, ...manifest }, context) => {
     if (format === "kubernetes") return;
@@ -164,7 +177,12 @@ export const workloadsWire = {
   },
   "deployment.set": {
     ...inDeployment,
-    body: z.strictObject({ version: z.union([version, z.literal("latest")]).optional() }),
+    body: z.strictObject({
+      version: z
+        .union([version, z.literal("latest")])
+        .meta({ description: "`latest`, where the environment is open, follows the newest. The newest, if not given." })
+        .optional(),
+    }),
     response: deployment,
   },
   "deployment.delete": { ...inDeployment, response: z.undefined() },
