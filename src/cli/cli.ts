@@ -190,7 +190,11 @@ export class Cli {
     ];
     if ((certificate === undefined) !== (key === undefined))
       throw usage("A client certificate and its key belong together: --client-cert and --client-key.");
-    const text = (path: string) => readFile(path, MAX_PEM_BYTES).toString("latin1");
+    const text = (path: string) => {
+      const pem = readFile(path, MAX_PEM_BYTES).toString("latin1");
+      if (!pem.includes("-----BEGIN CERTIFICATE-----")) throw usage(`${path} holds no certificate in PEM.`);
+      return pem;
+    };
     return {
       ...(ca === undefined ? {} : { ca: text(ca) }),
       ...(certificate === undefined ? {} : { certificate: text(certificate) }),

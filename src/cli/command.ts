@@ -17,6 +17,8 @@ export interface Command {
   readonly examples: readonly string[];
   /** The operations of the catalog that it calls. */
   readonly uses: readonly OperationId[];
+  /** What to do where more arguments were given than it takes, if there is something to say. */
+  readonly noMore?: string;
   /** Everything after its first argument belongs to another program. */
   readonly passThrough?: true;
   /** The exit code of every failure of its own, where that is one. */

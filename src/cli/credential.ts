@@ -23,7 +23,8 @@ export async function findCredential(source: TokenSource, where: Where, env: Env
 /** Where a token lies: as the options say, else as SALLYPORT_TOKEN_FILE, _CREDENTIAL_FILE or _RUNNER_FILE do. */
 export function sourceOf(given: Given, what: "token" | "credential" | "runner", env: Environment): TokenSource {
   const [file, fd] = [given.text(`${what}-file`), given.text(`${what}-fd`)];
-  if (file !== undefined || fd !== undefined) return { file, fd };
+  const fdOption = `--${what}-fd`;
+  if (file !== undefined || fd !== undefined) return { file, fd, fdOption };
   const set = env[`SALLYPORT_${what.toUpperCase()}_FILE`];
-  return { file: set === "" ? undefined : set, fd };
+  return { file: set === "" ? undefined : set, fd, fdOption };
 }

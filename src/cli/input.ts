@@ -63,7 +63,7 @@ export class Input {
 
   /** A new password, typed twice. */
   async newPassword(): Promise<string> {
-    const first = await this.hidden("New password");
+    const first = await this.hidden("New password, at least 12 characters");
     const second = await this.hidden("New password, once more");
     if (first !== second) throw usage("The two passwords differ.");
     return first;

@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 import { ERRORS, isVaultError } from "#base";
-import { CliError } from "./error.ts";
+import { CliError, isErrorCode } from "./error.ts";
 import { cut, escapeControls, safeJson, width } from "./text.ts";
 
 /** A stream that may be a terminal. */
@@ -91,6 +91,7 @@ export class Output {
     const lines = [`sallyport: ${problem.message}`, ...problem.parts.map((part) => `  ${part}`)];
     if (problem.remedy !== null) lines.push(problem.remedy);
     if (problem.requestId !== null) lines.push(`Request: ${problem.requestId}`);
+    if (problem.code !== null) lines.push(`More: sallyport help ${problem.code}`);
     this.#stderr.write(lines.map((line) => `${escapeControls(line)}\n`).join(""));
   }
 
@@ -122,6 +123,8 @@ interface Described {
   readonly parts: readonly string[];
   readonly remedy: string | null;
   readonly requestId: string | null;
+  /** Where the manual has a page about it. */
+  readonly code: string | null;
   readonly document: Readonly<Record<string, unknown>>;
 }
 
@@ -137,12 +140,16 @@ function describe(error: unknown): Described {
       parts: [],
       remedy: OWN_FAULT,
       requestId: null,
+      code: null,
       document: { code: "internal", title: ERRORS.internal.title, detail: message, remedy: OWN_FAULT },
     };
   }
   const { detail, code, title, why, remedy, requestId } = error;
   const named = [
-    ...(detail.faults ?? []).map((fault) => `${fault.field}: ${fault.message}`),
+    // Where the whole says it already, the part names its field alone.
+    ...(detail.faults ?? []).map(({ field, message }) =>
+      message === error.explanation ? field : `${field}: ${message}`,
+    ),
     ...(detail.missing === undefined ? [] : [`missing: ${detail.missing.permission} on ${detail.missing.on}`]),
     ...(detail.variables ?? []).map((fault) => `${fault.variable}: ${fault.reason}`),
     ...(detail.usedBy === undefined ? [] : [`used by: ${detail.usedBy.join(", ")}`]),
@@ -159,5 +166,5 @@ function describe(error: unknown): Described {
     ...detail,
     ...(remedy === null ? {} : { remedy }),
   };
-  return { message: error.message, parts, remedy, requestId, document };
+  return { message: error.message, parts, remedy, requestId, code: isErrorCode(code) ? code : null, document };
 }

@@ -56,7 +56,7 @@ export async function runCli(typed: readonly string[], doors: Doors): Promise<nu
     await root.parseAsync(argv, { from: "user" });
     return state.exitCode;
   } catch (error) {
-    const { failure, help } = await parserFailure(error);
+    const { failure, help } = await parserFailure(error, state.loaded, argv);
     if (help !== null) return help;
     new Output(doors.stdout, doors.stderr, state.json).error(failure);
     const failsWith = state.loaded !== null && "failsWith" in state.loaded ? state.loaded.failsWith : undefined;
@@ -126,11 +126,14 @@ function beforeDashes(argv: readonly string[]): readonly string[] {
 }
 
 /** What the parser says by throwing: that help was shown (and how that ends), or what was typed wrong. */
-async function parserFailure(error: unknown): Promise<{ failure: unknown; help: number | null }> {
+async function parserFailure(
+  error: unknown,
+  loaded: Noun | Command | null,
+  argv: readonly string[],
+): Promise<{ failure: unknown; help: number | null }> {
   const { CommanderError } = await import("commander");
   if (!(error instanceof CommanderError)) return { failure: error, help: null };
   if (error.exitCode === 0) return { failure: error, help: 0 };
   if (error.code === "commander.help") return { failure: error, help: 2 };
-  const message = error.message.replace(/^error: /, "").replace(/\s*\n/g, " ");
-  return { failure: usage(`${message.charAt(0).toUpperCase()}${message.slice(1)}`, "See --help."), help: null };
+  return { failure: await (await import("./mistyped.ts")).mistyped(error, loaded, beforeDashes(argv)), help: null };
 }

@@ -17,6 +17,8 @@ export type CredentialOrigin = "file" | "descriptor" | "environment" | "profile"
 export interface TokenSource {
   readonly file: string | undefined;
   readonly fd: string | undefined;
+  /** The option that takes the descriptor, where there is one. */
+  readonly fdOption?: string;
 }
 
 const CALLED: Readonly<Record<TokenKind, string>> = {
@@ -36,7 +38,8 @@ const CALLED: Readonly<Record<TokenKind, string>> = {
  */
 export function readToken(source: TokenSource, kinds: readonly TokenKind[], env: Environment): Credential | null {
   if (source.file !== undefined && source.fd !== undefined) throw usage("Give a file or a descriptor, not both.");
-  if (source.file !== undefined) return asCredential(readPrivateFile(source.file, env).trim(), "file", kinds);
+  if (source.file !== undefined)
+    return asCredential(readPrivateFile(source.file, env, source.fdOption).trim(), "file", kinds);
   if (source.fd === undefined) return null;
   if (!/^\d{1,4}$/.test(source.fd)) throw usage(`“${source.fd}” is not the number of a descriptor.`);
   return asCredential(readDescriptor(Number(source.fd)).trim(), "descriptor", kinds);

@@ -4,11 +4,20 @@ interface Failure {
   readonly remedy: string;
 }
 
+/** What was given for the connection. */
+export interface TlsFiles {
+  /** A client certificate was shown. */
+  readonly showed: boolean;
+  /** An authority was named, and so no other is trusted. */
+  readonly named: boolean;
+}
+
 /**
  * Why a TLS connection did not come about, from the runtime's code, and what to do about it; `null` for another failure.
- * `showed`: a client certificate was shown. A vault that refuses it closes the connection without a word.
+ * A vault that refuses the client certificate that was shown closes the connection without a word.
  */
-export function tlsFailure(code: string, showed: boolean): Failure | null {
+export function tlsFailure(code: string, { showed, named }: TlsFiles): Failure | null {
+  if (named && UNKNOWN.codes.test(code)) return ANOTHER;
   if (showed && code === "ECONNRESET") return REFUSED;
   return FAILURES.find(({ codes }) => codes.test(code)) ?? null;
 }
@@ -20,12 +29,19 @@ const REFUSED: Failure = {
 };
 const CLOCK = "Renew it where the vault runs (it takes the new files by itself), or set this machine's clock right.";
 
+const UNKNOWN: Failure = {
+  codes: /UNABLE_TO_VERIFY_LEAF|SELF_SIGNED|UNABLE_TO_GET_ISSUER|CERT_SIGNATURE_FAILURE/,
+  why: "its certificate comes from an authority that this machine does not know",
+  remedy: "Name the authority's certificate with --ca-file, or with NODE_EXTRA_CA_CERTS beside those that are known.",
+};
+const ANOTHER: Failure = {
+  codes: UNKNOWN.codes,
+  why: "its certificate comes from another authority than the one that was named",
+  remedy: "Name the one that signed it (--ca-file, SALLYPORT_CA_FILE), or none if it is one that everybody knows.",
+};
+
 const FAILURES: readonly Failure[] = [
-  {
-    codes: /UNABLE_TO_VERIFY_LEAF|SELF_SIGNED|UNABLE_TO_GET_ISSUER|CERT_SIGNATURE_FAILURE/,
-    why: "its certificate comes from an authority that this machine does not know",
-    remedy: "Name the authority's certificate with --ca-file, or with NODE_EXTRA_CA_CERTS beside those that are known.",
-  },
+  UNKNOWN,
   {
     codes: /ALTNAME_INVALID/,
     why: "its certificate is for another name",
@@ -41,7 +57,7 @@ const FAILURES: readonly Failure[] = [
   },
   REFUSED,
   {
-    codes: /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/,
+    codes: /^EPROTO$|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/,
     why: "what answers there does not speak TLS",
     remedy: "Correct the port, or use http:// where the vault listens without TLS on this machine.",
   },

@@ -5,6 +5,7 @@ import { codeOf } from "./file.ts";
 import { describePlace } from "./place.ts";
 import type { Place } from "./place.ts";
 import { tlsFailure } from "./tls-failure.ts";
+import type { TlsFiles } from "./tls-failure.ts";
 
 export interface Ask {
   readonly method: string;
@@ -44,6 +45,8 @@ export interface TransportOptions {
 /** An exchange holds 8 MiB of values at most; written as JSON each byte may take six. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const WHOLE_ANSWER = 10;
+const NO_SOCKET =
+  "Check that the vault runs (`sallyport up`), and that this is its socket: data/sallyport.sock of its folder.";
 /** The answer did not come, or not all of it; the vault may have done what it was asked for. */
 const LOST: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"]);
 
@@ -67,7 +70,7 @@ export function connect(place: Place, options: TransportOptions = {}): Transport
       } catch (error) {
         throw ask.signal?.aborted === true
           ? new SallyportError("interrupted")
-          : unreachable(place, error, options.certificate !== undefined);
+          : unreachable(place, error, { showed: options.certificate !== undefined, named: options.ca !== undefined });
       }
     },
     close: () => void door?.then(({ agent }) => agent.destroy()),
@@ -151,11 +154,11 @@ async function collect(message: IncomingMessage): Promise<Buffer> {
 }
 
 /** The error of a socket is not kept: that of a parser holds the bytes that it could not read. */
-function unreachable(place: Place, cause: unknown, showed: boolean): SallyportError {
+function unreachable(place: Place, cause: unknown, files: TlsFiles): SallyportError {
   const code = codeOf(cause);
   const why = code === "failed" && cause instanceof Error ? cause.message : code;
-  const failure = tlsFailure(code, showed);
+  const failure = tlsFailure(code, files);
   const said = failure === null ? why : `${failure.why}: ${code}`;
-  const remedy = failure?.remedy;
+  const remedy = failure?.remedy ?? (place.kind === "socket" ? NO_SOCKET : undefined);
   return new SallyportError("unreachable", `${describePlace(place)} (${said})`, remedy === undefined ? {} : { remedy });
 }

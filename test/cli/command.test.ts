@@ -247,7 +247,9 @@ describe("refusals", () => {
     expect([deployed.code, deployed.out]).toEqual([7, ""]);
     const remedy = ERRORS.reference_refused.remedy.replace(".", "\\.");
     expect(deployed.stderr).toMatch(
-      new RegExp(`^sallyport: ${ERRORS.reference_refused.title}\n(?: {2}[AB]: .+\n){2}${remedy}\nRequest: req_\\w+\n$`),
+      new RegExp(
+        `^sallyport: ${ERRORS.reference_refused.title}\n(?: {2}[AB]: .+\n){2}${remedy}\nRequest: req_\\w+\nMore: sallyport help reference_refused\n$`,
+      ),
     );
 
     const forbidden = await sallyport("env create nope", as(await vault.service("nobody", "agent")));

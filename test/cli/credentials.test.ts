@@ -1,8 +1,11 @@
 import {
   chmodSync,
+  closeSync,
   existsSync,
+  fstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
   rmSync,
@@ -170,6 +173,27 @@ describe("a credential", () => {
     expect(ran.stderr).toContain("warning");
     expect(bearer()).toBe(`Bearer ${ci}`);
     expect((await whoami("", { ...two, SALLYPORT_NO_WARN: "1" })).stderr).toBe("");
+  });
+
+  test("in a descriptor that nobody can have meant is not read, and the descriptor stays open", async () => {
+    const fd = openSync(folder, "r");
+    try {
+      const ran = await whoami(`--credential-fd ${String(fd)}`);
+      expect(ran.code).toBe(2);
+      expect(ran.stderr).toContain(`Descriptor ${String(fd)} is not open, or is nothing that can be read.`);
+      expect(fstatSync(fd).isDirectory()).toBe(true);
+    } finally {
+      closeSync(fd);
+    }
+    expect((await whoami("--credential-fd 9999")).stderr).toContain("Descriptor 9999 is not open");
+  });
+
+  test("in a file that others can read names the option that takes a descriptor in its place", async () => {
+    const file = join(folder, "open");
+    writeFileSync(file, fakeToken("inj"), { mode: 0o644 });
+    const ran = await sallyport(`exchange --token-file ${file}`, { env });
+    expect(ran.code).toBe(2);
+    expect(ran.stderr).toContain(`--token-fd 3 3<${file}`);
   });
 
   test("that the vault does not know ends with 3, and is not shown", async () => {

@@ -77,11 +77,11 @@ test("a failure of which nothing more is known says why that happens at all; one
   try {
     server.on(path, problem("disabled", 409));
     expect((await sallyport("secret show X", { env })).stderr).toBe(
-      `sallyport: ${ERRORS.disabled.title}\n  ${ERRORS.disabled.cause}\n${ERRORS.disabled.remedy}\nRequest: req-12345678\n`,
+      `sallyport: ${ERRORS.disabled.title}\n  ${ERRORS.disabled.cause}\n${ERRORS.disabled.remedy}\nRequest: req-12345678\nMore: sallyport help disabled\n`,
     );
     server.on(path, problem("in_use", 409, { usedBy: ["etl"] }));
     expect((await sallyport("secret show X", { env })).stderr).toBe(
-      `sallyport: ${ERRORS.in_use.title}\n  used by: etl\n${ERRORS.in_use.remedy}\nRequest: req-12345678\n`,
+      `sallyport: ${ERRORS.in_use.title}\n  used by: etl\n${ERRORS.in_use.remedy}\nRequest: req-12345678\nMore: sallyport help in_use\n`,
     );
   } finally {
     await server.close();

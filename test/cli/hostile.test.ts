@@ -55,7 +55,7 @@ describe("A failure of the vault itself", () => {
     const ran = await sallyport("secret show X", around);
     expect(ran.stderr).toBe(
       `sallyport: ${ERRORS.launch_refused.title}: bad\\u{1b}[2J\n  missing: secret.list on dev\n` +
-        `  DB_URL: no such\\u{1b}[1m secret\n${ERRORS.launch_refused.remedy}\nRequest: req-12345678\n`,
+        `  DB_URL: no such\\u{1b}[1m secret\n${ERRORS.launch_refused.remedy}\nRequest: req-12345678\nMore: sallyport help launch_refused\n`,
     );
   });
 

@@ -83,7 +83,22 @@ describe("exit codes", () => {
   test.each([
     ["secrt", 2, "Did you mean secret"],
     ["secret lst", 2, "Did you mean list"],
+    ["secret get X", 2, "Unknown command 'get' (Did you mean show or reveal?)\nSee `sallyport secret --help`."],
+    ["secret rm X", 2, "Did you mean delete?"],
+    ["get X", 2, "Did you mean secret show or secret reveal?"],
+    ["set X", 2, "Did you mean secret set?"],
+    ["start", 2, "Did you mean up?"],
+    ["constructor", 2, "Unknown command 'constructor'\nSee `sallyport --help`."],
     ["secret show", 2, "name"],
+    ["secret reveal X", 2, "See `sallyport secret reveal --help`."],
+    ["up extra", 2, "See `sallyport up --help`."],
+    ["secret set X hunter2", 2, "A value is no argument"],
+    [
+      "secret set X=hunter2",
+      7,
+      "<name>: letters, digits and _, at most 128, not beginning with a digit\nGive the name alone",
+    ],
+    ["secret update X", 2, "Say what to change: --description, --tag, --owner or --rotate-by."],
     ["secret show X --nonsense", 2, "nonsense"],
     ["env create x --mode closed", 2, "closed"],
     ["run", 125, "no command"],
@@ -92,6 +107,7 @@ describe("exit codes", () => {
     const ran = await sallyport(argv);
     expect(ran.code).toBe(code);
     expect(ran.stderr).toContain(why);
+    expect(ran.stderr).not.toContain("hunter2");
     expect(ran.out).toBe("");
   });
 

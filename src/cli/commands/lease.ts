@@ -11,7 +11,7 @@ import { formatTime } from "../text.ts";
 
 /** The lease itself is the caller. `sallyport run` keeps its own; these are for what was exchanged by hand. */
 function leaseOf(cli: Cli, given: Given): { bearer: string } {
-  const source = { file: given.text("token-file"), fd: given.text("token-fd") };
+  const source = { file: given.text("token-file"), fd: given.text("token-fd"), fdOption: "--token-fd" };
   const token = readToken(source, ["lease"], cli.env) ?? fromEnvironment(cli.env, ["lease"]);
   if (token === null) throw usage("There is no lease: give --token-file, --token-fd or SALLYPORT_TOKEN.");
   return { bearer: token.token };

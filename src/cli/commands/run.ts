@@ -45,8 +45,14 @@ export const run: Command = {
       throw error instanceof CliError && error.code === "not_an_environment" ? error.with({ remedy: AS_TEXT }) : error;
     }
     const ended = await launch(command, args, environment);
-    if (ended.reason !== null) cli.out.error(usage(`${command}: ${ended.reason}`));
+    if (ended.reason !== null) cli.out.error(usage(`${command}: ${ended.reason}`, hintFor(command, args)));
     await launched.end(ended.exitCode);
     return ended.exitCode;
   },
 };
+
+/** `run -- 'echo $DB_URL'` is one word, which no shell takes apart. */
+function hintFor(command: string, args: readonly string[]): string | undefined {
+  if (args.length > 0 || !/\s/.test(command)) return undefined;
+  return "It was given as one word, and no shell is between: sallyport run -- sh -c '…'";
+}

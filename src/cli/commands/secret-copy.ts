@@ -122,7 +122,11 @@ function bodyOf(cli: Cli, given: Given, move: boolean): CopyBody {
   };
 }
 
-function show(out: Output, items: readonly Copied[], { to, overwrite }: CopyBody): void {
+function show(out: Output, items: readonly Copied[], { from, to, overwrite }: CopyBody): void {
+  if (items.length === 0) {
+    out.note(`There is no secret in ${scopeText(from)}.`);
+    return;
+  }
   const columns: Columns<Copied> = {
     name: (one) => one.name,
     [`in ${scopeText(to)}`]: (one) => one.as,

@@ -1,3 +1,4 @@
+import { SECRET_NAME } from "#base";
 import type { Cli } from "../cli.ts";
 import type { Given } from "../given.ts";
 import { CliError, usage } from "../error.ts";
@@ -36,10 +37,13 @@ export const setSecret = call({
     "sallyport secret set TLS_KEY --file server.key --rotate-by 90d",
   ],
   operation: "secret.write",
+  noMore:
+    "A value is no argument, where other processes and the shell's history show it: leave it out, and it is asked for.",
   async ask(cli, given) {
     const version = given.number("if-version");
     if (given.flag("create") && version !== undefined) throw usage("--create and --if-version exclude each other.");
     const params = { environment: cli.environment(given), namespace: cli.namespace(given), secret: given.argument(0) };
+    refuseName(params.secret);
     return {
       params,
       body: { ...encode(await valueOf(cli, given)), ...metadataOf(given) },
@@ -56,6 +60,18 @@ export const setSecret = call({
       out.line(`${at} ${answer.created ? "was created" : "was changed"}; it is at version ${String(answer.version)}.`);
   },
 });
+
+/** Before a value is asked for. A name that is none is not repeated: `NAME=value` holds a value. */
+function refuseName(name: string): void {
+  if (SECRET_NAME.test(name)) return;
+  const message = "letters, digits and _, at most 128, not beginning with a digit";
+  throw new CliError("invalid_input", undefined, {
+    detail: { faults: [{ field: "<name>", message }] },
+    ...(name.includes("=")
+      ? { remedy: "Give the name alone: the value is asked for, piped in or read with --file." }
+      : {}),
+  });
+}
 
 async function valueOf(cli: Cli, given: Given): Promise<Buffer> {
   const value = await givenValue(cli, given);

@@ -1,4 +1,5 @@
 import type { Noun } from "../command.ts";
+import { usage } from "../error.ts";
 import { call } from "../operation.ts";
 import { IF_VERSION, SCOPE } from "../options.ts";
 import { compareSecrets } from "./secret-compare.ts";
@@ -37,7 +38,12 @@ const updateSecret = call({
     "sallyport secret update DB_URL --rotate-by none",
   ],
   operation: "secret.update",
-  ask: (cli, given) => ({ params: secretOf(cli, given), body: metadataOf(given), ...ifVersion(given) }),
+  ask(cli, given) {
+    const body = metadataOf(given);
+    if (Object.keys(body).length === 0)
+      throw usage("Say what to change: --description, --tag, --owner or --rotate-by.");
+    return { params: secretOf(cli, given), body, ...ifVersion(given) };
+  },
   show: showSecret,
 });
 
