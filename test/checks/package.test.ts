@@ -204,7 +204,7 @@ describe("The package", () => {
     expect(ran.status).toBe(28);
     expect(ran.stderr).toContain(`npm rebuild ${driver}`);
     expect(ran.stderr).toContain("allowScripts");
-  }, 90_000);
+  }, 120_000);
 });
 
 const USE = `import { Sallyport, SallyportError } from "sallyport/client";

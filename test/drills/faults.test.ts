@@ -21,7 +21,7 @@ it(
 
 it(
   "A real server with too little memory for its flood sheds or is started again, and loses nothing",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const { n, failures, said } = await memory.run("small");
     expect(failures).toEqual([]);

@@ -10,7 +10,7 @@ import type { Answer } from "../harness.ts";
 const SEED = 20261121;
 
 describe("The fuzz", () => {
-  test("walks every operation of a real vault, and finds nothing", { timeout: 120_000 }, async () => {
+  test("walks every operation of a real vault, and finds nothing", { timeout: 240_000 }, async () => {
     const { n, findings, seen } = await fuzz({ seed: SEED, seconds: 5, atLeast: 400 });
     expect(findings).toEqual([]);
     expect(n).toBeGreaterThanOrEqual(400);
@@ -20,7 +20,7 @@ describe("The fuzz", () => {
     for (const status of [200, 201, 400, 401, 403, 404]) expect(statuses).toContain(status);
   });
 
-  test("finds what is broken on purpose", { timeout: 120_000 }, async () => {
+  test("finds what is broken on purpose", { timeout: 240_000 }, async () => {
     const broken = await fuzz({
       seed: SEED,
       seconds: 1,

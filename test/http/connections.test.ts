@@ -134,10 +134,10 @@ describe("A client that takes its time", () => {
     socket.write("GET /v1/openapi.json HTTP/1.1\r\nHost: vault\r\n\r\n".repeat(17));
     const began = () => vault.lines.filter(({ operation }) => operation === "openapi.get").length;
     // Paused, it hears of no end; the server does.
-    await expect.poll(() => vault.lines.some(({ aborted }) => aborted === true), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => vault.lines.some(({ aborted }) => aborted === true), { timeout: 60_000 }).toBe(true);
     expect(began()).toBeLessThan(17);
     socket.resume();
-    await expect.poll(isClosed, { timeout: 20_000 }).toBe(true);
+    await expect.poll(isClosed, { timeout: 60_000 }).toBe(true);
   });
 
   test("with its headers, a byte at a time, is told so", async () => {

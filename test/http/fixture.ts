@@ -102,7 +102,7 @@ export async function start(overrides: Overrides = {}): Promise<Fixture> {
       socket.on("data", (chunk) => chunks.push(chunk));
       socket.on("error", reject);
       socket.on("close", () => resolve(readAnswer(Buffer.concat(chunks).toString())));
-      socket.setTimeout(8_000, () => socket.destroy(new Error("no answer, or it did not end")));
+      socket.setTimeout(60_000, () => socket.destroy(new Error("no answer, or it did not end")));
       socket.write(bytes);
     });
 

@@ -10,6 +10,8 @@ import type { ServerProcess } from "../harness.ts";
 /** What the process may have more under the worst of this than when it had warmed up. */
 const GROWTH_MIB = 250;
 const FLOOD_MS = 4_000;
+/** What a flood and the answers beside it may cost the process; its own work, whatever else the machine does meanwhile. */
+const WORK_SECONDS = 20;
 
 /** The built server under clients that mean it no good, and a probe of /healthz beside them. */
 describe("In a flood (R71)", () => {
@@ -25,7 +27,7 @@ describe("In a flood (R71)", () => {
     token = (await setUp.do("set-up.complete", { body: { password: PASSWORD } })).token;
     for (let n = 0; n < 300; n++) await send(server.url, { method: "GET", path: "/v1/openapi.json" });
     before = await residentMiB(server.pid);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     server.kill("SIGKILL");
     await server.ended;
@@ -78,11 +80,12 @@ describe("In a flood (R71)", () => {
       300,
       (socket) => void socket.write("GET /v1/whoami HTTP/1.1\r\nHost: a\r\n\r\n", () => socket.destroy()),
     ],
-  ])("of %s it lives, answers, and does not grow", { timeout: 60_000 }, async (_name, clients, act) => {
+  ])("of %s it lives, answers, and does not grow", { timeout: 180_000 }, async (_name, clients, act) => {
     const { hostname, port } = new URL(server.url);
     const sockets: Socket[] = [];
-    const took: number[] = [];
+    let answered = 0;
     let most = 0;
+    const worked = await workSeconds(server.pid);
     const end = performance.now() + FLOOD_MS;
     for (let n = 0; n < clients; n++) {
       const socket = connect(Number(port), hostname);
@@ -91,21 +94,20 @@ describe("In a flood (R71)", () => {
       sockets.push(socket);
     }
     do {
-      const began = performance.now();
       const health = await send(server.url, { method: "GET", path: "/healthz" });
       expect(health.status).toBe(200);
-      took.push(performance.now() - began);
+      answered += 1;
       most = Math.max(most, await residentMiB(server.pid));
     } while (performance.now() < end);
     for (const socket of sockets) socket.destroy();
 
-    expect(took.length).toBeGreaterThan(0);
-    // How slow a busy machine may be: the flood comes from this process, and on few cores it slows itself.
-    expect(Math.max(...took)).toBeLessThan(15_000);
+    expect(answered).toBeGreaterThan(0);
+    if (process.platform === "linux") expect([before > 0, worked > 0]).toEqual([true, true]);
+    expect((await workSeconds(server.pid)) - worked).toBeLessThan(WORK_SECONDS);
     expect(most - before).toBeLessThan(GROWTH_MIB);
     // And then it serves again whoever may be served.
     await expect
-      .poll(async () => (await new Client(server.url, token).try("whoami.get")).status, { timeout: 20_000 })
+      .poll(async () => (await new Client(server.url, token).try("whoami.get")).status, { timeout: 60_000 })
       .toBe(200);
   });
 
@@ -118,4 +120,16 @@ describe("In a flood (R71)", () => {
 async function residentMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${String(pid)}/status`, "utf8").catch(() => "");
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** What the process has computed so far, on all its threads: clock ticks of a hundredth of a second, in Linux. */
+async function workSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${String(pid)}/stat`, "utf8").catch(() => "");
+  // What stands in brackets is the program's name, which may hold spaces; utime and stime are the 14th and the 15th field.
+  const [utime = 0, stime = 0] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13)
+    .map(Number);
+  return (utime + stime) / 100;
 }

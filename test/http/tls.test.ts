@@ -88,7 +88,7 @@ function ask(
         headers: { Authorization: `Bearer ${GOOD}` },
         ca: authority.certificate,
         agent: false,
-        timeout: 8_000,
+        timeout: 60_000,
         ...options,
       },
       (response) => {
@@ -412,7 +412,7 @@ describe("When the files change", () => {
       await rename(file("server.crt.new"), file("server.crt"));
       await rename(file("server.key.new"), file("server.key"));
       await expect
-        .poll(() => lines.filter(({ message }) => message === "TLS certificate reloaded").length, { timeout: 10_000 })
+        .poll(() => lines.filter(({ message }) => message === "TLS certificate reloaded").length, { timeout: 60_000 })
         .toBe(before + 1);
       expect(await fingerprint(vault)).toBe(lines.at(-1)?.fingerprint);
     }
@@ -441,7 +441,7 @@ describe("When the files change", () => {
       const known = refused();
       await spoil();
       // A write is two changes where it is looked at between them.
-      await expect.poll(refused, { timeout: 10_000 }).toBeGreaterThan(known);
+      await expect.poll(refused, { timeout: 60_000 }).toBeGreaterThan(known);
       expect(await fingerprint(vault)).toBe(before);
       expect(await tls.reload()).toBe(false);
     }
@@ -450,7 +450,7 @@ describe("When the files change", () => {
     );
     await unlink(file("server.key"));
     await lay(authority.issue("vault", { hosts: HOSTS }));
-    await expect.poll(() => fingerprint(vault), { timeout: 10_000 }).not.toBe(before);
+    await expect.poll(() => fingerprint(vault), { timeout: 60_000 }).not.toBe(before);
     expect(JSON.stringify(lines)).not.toContain("PRIVATE");
   });
 

@@ -47,7 +47,7 @@ describe("A stranger's bytes (R71, R78)", () => {
         () => late.push(Number.POSITIVE_INFINITY),
       );
     }, 250);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     clearInterval(watch);
     server.kill("SIGKILL");

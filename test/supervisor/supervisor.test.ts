@@ -101,7 +101,7 @@ describe("What the supervisor is told", () => {
     ]);
     const alive = () => calls().filter((line) => line.startsWith("WATCHDOG=1")).length;
     supervisor.watch(() => health());
-    await expect.poll(alive, { timeout: 10_000 }).toBeGreaterThan(2);
+    await expect.poll(alive, { timeout: 60_000 }).toBeGreaterThan(2);
     const sick: (() => Promise<boolean>)[] = [
       async () => false,
       () => Promise.reject(new Error("no")),
@@ -111,12 +111,12 @@ describe("What the supervisor is told", () => {
       const said = () => calls().filter((line) => line.startsWith("STATUS=")).length;
       const before = said();
       health = state;
-      await expect.poll(said, { timeout: 10_000 }).toBeGreaterThan(before);
+      await expect.poll(said, { timeout: 60_000 }).toBeGreaterThan(before);
       const silent = alive();
       await new Promise((resolve) => setTimeout(resolve, 300));
       expect(alive()).toBe(silent);
       health = async () => true;
-      await expect.poll(alive, { timeout: 10_000 }).toBeGreaterThan(silent);
+      await expect.poll(alive, { timeout: 60_000 }).toBeGreaterThan(silent);
     }
     supervisor.close();
   });

@@ -69,12 +69,12 @@ export class Systemd {
   async stop(): Promise<number> {
     const before = this.ends.length;
     this.signal("SIGTERM");
-    await expect.poll(() => this.ends.length, { timeout: 40_000, interval: 5 }).toBe(before + 1);
+    await expect.poll(() => this.ends.length, { timeout: 60_000, interval: 5 }).toBe(before + 1);
     return this.ends.at(-1) ?? -1;
   }
 
   async heard(note: string, times = 1): Promise<void> {
-    await expect.poll(() => this.count(note), { timeout: 40_000, interval: 5 }).toBeGreaterThanOrEqual(times);
+    await expect.poll(() => this.count(note), { timeout: 60_000, interval: 5 }).toBeGreaterThanOrEqual(times);
   }
 
   async close(): Promise<void> {

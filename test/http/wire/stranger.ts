@@ -43,7 +43,7 @@ export function say(url: string, bytes: Bytes, token: string, quietMs = 250): Pr
     });
     // A reset is a way to close.
     socket.on("error", () => undefined);
-    socket.setTimeout(20_000, () => {
+    socket.setTimeout(60_000, () => {
       reject(new Error(`neither answered nor closed; heard ${Buffer.concat(chunks).toString().slice(0, 200)}`));
       socket.destroy();
     });

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { Redacted } from "#base";
 import { encodeText, encodeValue } from "#injection";
-import { carriedOf, expectSame, fewValues, isHere, itWith, manyValues, naughty, written } from "./carried.ts";
+import { SETS, carriedOf, expectSame, fewValues, isHere, itWith, manyValues, naughty, written } from "./carried.ts";
 import type { Values } from "./carried.ts";
 
 interface Secret {
@@ -23,7 +23,7 @@ function dataOf({ data }: Secret): Map<string, Buffer> {
 
 describe("The kubernetes format", () => {
   it.each(["1.1", "1.2"] as const)(
-    "read as YAML %s holds exactly the bytes, whatever they are: 2,000 sets and the naughty ones",
+    `read as YAML %s holds exactly the bytes, whatever they are: ${String(SETS)} sets and the naughty ones`,
     (version) => {
       const check = (values: Values) => {
         const { body } = carriedOf("kubernetes", values, anything);
@@ -31,7 +31,7 @@ describe("The kubernetes format", () => {
         expect(secret).toMatchObject({ apiVersion: "v1", kind: "Secret", type: "Opaque", metadata: { name: "etl" } });
         expectSame(dataOf(secret), values);
       };
-      fc.assert(fc.property(fewValues, check), { numRuns: 2_000 });
+      fc.assert(fc.property(fewValues, check), { numRuns: SETS });
       check(naughty);
       check(new Map(["NO", "Y", "null", "on"].map((name) => [name, Buffer.from([0, 255])])));
       check(new Map());
@@ -76,7 +76,7 @@ describe("The kubernetes format", () => {
 });
 
 describe("The JSON format", () => {
-  it("gives back any bytes, as text where they are UTF-8, else in base64: 2,000 sets and the naughty ones", () => {
+  it(`gives back any bytes, as text where they are UTF-8, else in base64: ${String(SETS)} sets and the naughty ones`, () => {
     const check = (values: Values) => {
       for (const value of values.values()) {
         const read = JSON.parse(JSON.stringify(encodeValue(new Redacted(value)))) as {
@@ -87,7 +87,7 @@ describe("The JSON format", () => {
         expect(["utf8", "base64"]).toContain(read.encoding);
       }
     };
-    fc.assert(fc.property(fewValues, check), { numRuns: 2_000 });
+    fc.assert(fc.property(fewValues, check), { numRuns: SETS });
     check(naughty);
   });
 });
