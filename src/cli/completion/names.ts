@@ -84,6 +84,7 @@ export const ARGUMENTS: Readonly<Record<string, NameKind | "files" | null>> = {
   "service-user id": null,
   "service-user name": "serviceUsers",
   "session id": "sessions",
+  "systemd command": "files",
   "token workload": "workloads",
   "user login": "users",
   "workload secrets": null,
