@@ -2,12 +2,14 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { idToBytes } from "#base";
 import type { Id } from "#base";
 import { startVault } from "./harness.ts";
 import type { Client, TestVault } from "./harness.ts";
+import { loadDriver } from "../src/storage/sqlite/open.ts";
+
+const Driver = loadDriver();
 
 /** What a review by an attacker found, each kept from coming back. */
 describe("an attacker", () => {
@@ -163,14 +165,14 @@ describe("an attacker", () => {
 describe("somebody who can write the database", () => {
   /** The rows of these tables, to be put back later; every column but the key's is replaced. */
   function keep(file: string, table: string, key: string): (id: Buffer) => void {
-    const db = new Database(file);
+    const db = new Driver(file);
     const rows = db.prepare<[], Record<string, Buffer>>(`SELECT * FROM ${table}`).all();
     db.close();
     return (id) => {
       const row = rows.find((one) => one[key]?.equals(id) === true);
       if (row === undefined) throw new Error("no such row was kept");
       const names = Object.keys(row);
-      const again = new Database(file);
+      const again = new Driver(file);
       again
         .prepare(`UPDATE ${table} SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE ${key} = ?`)
         .run(...Object.values(row), id);
@@ -198,7 +200,7 @@ describe("somebody who can write the database", () => {
     await vault.anonymous.as(token).do("token.exchange", { query: {} });
     await vault.close();
     putBack(idBytes(injectionId));
-    const db = new Database(file);
+    const db = new Driver(file);
     db.pragma("foreign_keys = OFF");
     expect(db.prepare("DELETE FROM exchanges WHERE injection_id = ?").run(idBytes(injectionId)).changes).toBe(1);
     db.close();
@@ -241,7 +243,7 @@ describe("somebody who can write the database", () => {
     await vault.close();
     await writeFile(file, old);
     for (const rest of ["-wal", "-shm"]) await rm(`${file}${rest}`, { force: true });
-    const db = new Database(file);
+    const db = new Driver(file);
     db.prepare("UPDATE meta SET value = ? WHERE name = 'instance'").run("00".repeat(16));
     db.close();
     await expect(startVault({ folder })).rejects.toMatchObject({ code: "database_rolled_back" });

@@ -1,8 +1,10 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { findIn } from "./canary-forms.ts";
 import type { Canary } from "./canary-forms.ts";
+import { loadDriver } from "../../src/storage/sqlite/open.ts";
+
+const Driver = loadDriver();
 
 /** What was printed or answered where no secret may stand, until it is searched. */
 export class Heard {
@@ -32,7 +34,7 @@ export function searchFolder(folder: string, canaries: readonly Canary[], except
 
 /** Every cell of every table, as SQLite reads it. */
 export function searchTables(file: string, canaries: readonly Canary[]): string[] {
-  const db = new Database(file, { readonly: true });
+  const db = new Driver(file, { readonly: true });
   try {
     const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all() as string[];
     return tables.flatMap((table) => {

@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { Client, ownerSetUp, startServer } from "../../test/harness.ts";
 import { abuse } from "./canary-abuse.ts";
 import { commandLine } from "./canary-cli.ts";
@@ -13,6 +12,9 @@ import { tour } from "./canary-tour.ts";
 import type { Secrets } from "./canary-tour.ts";
 import { Findings } from "./drill.ts";
 import type { Drill } from "./drill.ts";
+import { loadDriver } from "../../src/storage/sqlite/open.ts";
+
+const Driver = loadDriver();
 
 /** The one file that is meant to hold a credential: the owner's, from the first start. */
 const SET_UP_FILE = "owner-set-up.token";
@@ -110,7 +112,7 @@ async function canFail(found: Findings, home: string, database: string, all: rea
   if (heard.search([sample]).length !== 1) found.fail("the search misses a planted answer");
   const copy = join(folder, "copy.db");
   await copyFile(database, copy);
-  const db = new Database(copy);
+  const db = new Driver(copy);
   db.prepare("UPDATE audit_events SET private = ? WHERE rowid = (SELECT max(rowid) FROM audit_events)").run(
     JSON.stringify({ reason: sample.text }),
   );

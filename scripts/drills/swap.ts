@@ -1,11 +1,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { startVault } from "../../test/harness.ts";
 import type { TestVault } from "../../test/harness.ts";
 import { Findings } from "./drill.ts";
 import type { Drill } from "./drill.ts";
+import { loadDriver } from "../../src/storage/sqlite/open.ts";
+import type { Connection } from "../../src/storage/sqlite/open.ts";
+
+const Driver = loadDriver();
 
 const SIZES = { small: { secrets: 4, tokens: 6 }, full: { secrets: 40, tokens: 200 } } as const;
 
@@ -175,11 +178,11 @@ function valueOf(environment: string, at: number, turn: string): string {
 
 /** The database file, as somebody who can write it has it. */
 class File {
-  readonly #db: Database.Database;
+  readonly #db: Connection;
   readonly #secrets: number;
 
   constructor(path: string, secrets: number) {
-    this.#db = new Database(path);
+    this.#db = new Driver(path);
     this.#db.pragma("foreign_keys = OFF");
     this.#secrets = secrets;
   }

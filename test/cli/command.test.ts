@@ -1,6 +1,5 @@
 import { ERRORS } from "#base";
 import { randomBytes } from "#crypto";
-import Database from "better-sqlite3";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +9,9 @@ import type { Client, TestVault } from "../harness.ts";
 import { fakeToken, sallyport, sallyportArgs, surroundings } from "./harness.ts";
 import type { Around } from "./harness.ts";
 import { Tap } from "./tap.ts";
+import { loadDriver } from "../../src/storage/sqlite/open.ts";
+
+const Driver = loadDriver();
 
 let vault: TestVault;
 let owner: Client;
@@ -349,7 +351,7 @@ test("`audit verify` ends with 1 where somebody changed the log behind the vault
   const intact = await sallyport("audit verify", here);
   expect([intact.code, intact.out.split(":")[0]]).toEqual([0, "The audit log is intact"]);
   expect(intact.out).toMatch(/, 0 checkpoints; the next checkpoint is signed within a minute\.\n$/);
-  const db = new Database(join(other.folder, "data", "vault.db"));
+  const db = new Driver(join(other.folder, "data", "vault.db"));
   db.prepare("UPDATE audit_events SET time = time + 1 WHERE seq = 1").run();
   db.close();
   const ran = await sallyport("audit verify", here);

@@ -101,9 +101,6 @@ injection list --env prod --limit 10
 injection show {inj}
 injection revoke {inj}
 run --workload data-pipelines/etl --env prod -- true
-systemd server
-systemd socket
-systemd runner --address https://vault.example.com --workload data-pipelines/etl --env prod -- /srv/etl
 export --workload data-pipelines/etl --env prod --format kubernetes --kubernetes-name etl --output {F}/secret.yaml
 export --workload data-pipelines/etl --env prod --format toml --output {F}/secret.yaml --force
 

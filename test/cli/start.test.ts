@@ -4,10 +4,12 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileS
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Ran } from "../harness.ts";
 import { Folder } from "./process.ts";
+import { loadDriver } from "../../src/storage/sqlite/open.ts";
+
+const Driver = loadDriver();
 
 /** What a start that failed has to be: its own exit code, the reason on stderr, nothing on stdout, no trace of the program. */
 function expectRefusal(ran: Ran, code: number, ...why: readonly string[]): void {
@@ -57,7 +59,7 @@ describe("A vault that was started before refuses to start, with a code for each
   test("25: a newer version wrote the database", async () => {
     mkdirSync(file("newer"), { mode: 0o700 });
     copyFileSync(file("data", "vault.db"), file("newer", "vault.db"));
-    const db = new Database(file("newer", "vault.db"));
+    const db = new Driver(file("newer", "vault.db"));
     db.prepare("INSERT INTO kysely_migration (name, timestamp) VALUES ('9999-later', '2099-01-01')").run();
     db.close();
     expectRefusal(await up("--data", file("newer")), 25, "9999-later");

@@ -17,7 +17,6 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { DAY, HOUR, systemClock } from "#base";
 import { createIdSource, createRootKeyFile } from "#crypto";
 import { CHECKS, examine } from "#ops";
@@ -28,6 +27,9 @@ import { kindOf } from "../../src/ops/files.ts";
 import { Authority } from "../certificates.ts";
 import type { Wanted } from "../certificates.ts";
 import { PROGRAM, cleanEnv, sallyport, startServer, startVault } from "../harness.ts";
+import { loadDriver } from "../../src/storage/sqlite/open.ts";
+
+const Driver = loadDriver();
 
 const made: string[] = [];
 afterAll(() => {
@@ -189,7 +191,7 @@ describe("a fault is found by", () => {
 
   test("checkpoints: events are covered by none; and while it runs, for longer than a vault takes to sign", async () => {
     const vault = await startVault({ folder });
-    const db = new Database(data("vault.db"));
+    const db = new Driver(data("vault.db"));
     db.exec(`UPDATE audit_events SET time = time - ${String(HOUR)}`);
     db.exec("DELETE FROM audit_checkpoints");
     expect((await doctor(folder))("checkpoints").result).toBe("failed");
