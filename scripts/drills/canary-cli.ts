@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { FORMAT_NAMES } from "#contract";
 import { sallyport } from "../../test/harness.ts";
 import type { Ran } from "../../test/harness.ts";
 import { findIn } from "./canary-forms.ts";
@@ -102,6 +103,35 @@ export async function commandLine(
     "exchange did not show the values that were asked for",
   );
   heard.add("stderr of exchange", shown.stderr);
+
+  // Files of many, from place to place, and what is asked of them.
+  const json = JSON.stringify({ FILE_A: value.text, FILE_B: { value: value.text, tags: ["many"] } });
+  const many = await file("many.json", json);
+  await run(`secret import ${many} --preview`);
+  await run(`secret import ${many} --yes`);
+  await run(`secret import ${many} --yes --json`);
+  await run(`secret import ${await file("many.yaml", `FILE_C: |\n  ${value.text}\n`)} --yes`);
+  await run(`secret import - --format dotenv --yes`, { input: `FILE_D='${value.text}'\n` });
+  await run("secret copy FILE_A FILE_B --to prod --yes");
+  await run("secret move FILE_C --to prod --yes");
+  await run("secret compare dev/default prod/default", { fails: 1 });
+  await run("secret compare dev/default prod/default --values --reason drill", { fails: 1 });
+  await run("secret generate MADE");
+  for (const args of [
+    "secret search --contains file_",
+    "secret uses CLI_VALUE",
+    "secret export",
+    "secret export --all",
+  ])
+    await run(args);
+  for (const format of size === "full" ? FORMAT_NAMES : ["json" as const])
+    await run(`export --env dev --format ${format} --output ${join(written, `exported.${format}`)}`);
+  await run("export --env dev --format kubernetes", { shows: true });
+  await run("doctor --json", { env: { SALLYPORT_ADDRESS: "" }, fails: true });
+  for (const shell of ["bash", "zsh", "fish"]) {
+    await run(`completion ${shell}`);
+    await run(`complete ${shell} -- secret reveal M`);
+  }
   await run("audit list --limit 50");
   await run("audit verify");
 
@@ -130,6 +160,20 @@ export async function commandLine(
     input: value.text,
     env: { SALLYPORT_ENVIRONMENT: "nowhere" },
   });
+  const spoilt = { dotenv: value.text, json: `{"A": "${value.text}`, yaml: `A: "${value.text}"\n  B: [` };
+  for (const [format, text] of Object.entries(spoilt))
+    await wrong(`secret import ${await file(`spoilt.${format}`, text)} --format ${format} --yes`);
+  await wrong("secret import - --format json --yes", { input: JSON.stringify({ A: [value.text] }) });
+  await wrong("secret import - --format json --yes", { input: JSON.stringify({ A: { value: 1, [value.text]: "x" } }) });
+  await wrong("secret import - --format json --yes", { input: JSON.stringify({ [value.text]: "x" }) });
+  await wrong("secret import - --format yaml --yes", { input: `A: &a ${value.text}\nB: *a\n` });
+  await wrong("secret import - --format dotenv --yes", { input: `A=b\n${value.text}\nC='${value.text}` });
+  await wrong("secret import - --format json --yes --env nowhere", { input: json });
+  await wrong("secret copy FILE_A --to nowhere --yes");
+  const settings = await file("settings.yaml", `listen: ${JSON.stringify(value.text)}\n`);
+  for (const command of ["config", "doctor", "up"]) await wrong(`${command} --config ${settings}`);
+  await wrong("config", { env: { SALLYPORT_LISTEN: value.text } });
+  await wrong(`config --config ${await file("no-settings.yaml", value.text)}`);
   await run("logout");
   return count;
 }

@@ -1,7 +1,7 @@
-import { CATALOG } from "#contract";
+import { CATALOG, FORMAT_NAMES } from "#contract";
 import type { ClientRequest, OperationId, Response } from "#contract";
 import type { Client } from "../../test/harness.ts";
-import { tokenCanary } from "./canary-forms.ts";
+import { canaryOf, tokenCanary } from "./canary-forms.ts";
 import type { Canary } from "./canary-forms.ts";
 import type { Heard } from "./canary-places.ts";
 
@@ -113,6 +113,42 @@ export async function tour(
   await ask(owner, "secret.delete", { params: named("BINARY") });
   await ask(owner, "secret.restore", { params: named("BINARY") });
 
+  // Many at once, and from place to place.
+  const item = (name: string) => ({ name, value: secrets.value.text, description: "one of many" });
+  const many = [item("MANY_A"), item("MANY_B"), { name: "MANY_C", value: binary, encoding: "base64" as const }];
+  const key2 = { "Idempotency-Key": secrets.template.text.slice(0, 36) };
+  await ask(owner, "secret.bulk", { params: scope, body: { secrets: many, preview: true } });
+  await ask(owner, "secret.bulk", { params: scope, body: { secrets: many }, headers: key2 });
+  const others = many.map((one) => ({ ...one, value: `${secrets.value.text} other`, encoding: "utf8" as const }));
+  await heardRefusal("a bulk write with a key that was used", owner, "secret.bulk", {
+    params: scope,
+    body: { secrets: others },
+    headers: key2,
+  });
+  const stale = many.map((one) => ({ ...one, ifVersion: 9 }));
+  await heardRefusal("a stale bulk write", owner, "secret.bulk", { params: scope, body: { secrets: stale } });
+  const dev = { environment: "dev", namespace: "default" };
+  const names = ["MANY_A", "MANY_B", "VALUE"];
+  for (const more of [{ preview: true }, {}, { overwrite: true }])
+    await ask(owner, "secret.copy", { body: { from: scope, to: dev, names, ...more } });
+  await heardRefusal("a copy over what is there", owner, "secret.copy", { body: { from: scope, to: dev, names } });
+  await ask(owner, "secret.copy", {
+    body: { from: scope, to: dev, names: ["MANY_C"], rename: { MANY_C: "MOVED" }, move: true },
+  });
+  // Commands will take all of dev, as text.
+  await ask(owner, "secret.delete", { params: { ...dev, secret: "MOVED" } });
+  await ask(owner, "secret.compare", { body: { from: scope, to: dev } });
+  await ask(owner, "secret.compare", { body: { from: scope, to: dev, values: true, reason: "drill" } });
+  for (const kind of ["hex", "base64url", "alnum", "passphrase"] as const) {
+    const params = named(`MADE_${kind.toUpperCase()}`);
+    await ask(owner, "secret.generate", { params, body: { kind } });
+    const { value } = await ask(owner, "secret.reveal", { params, body: { reason: "drill" } });
+    secrets.issued.push(canaryOf(`a generated value (${kind})`, value, value));
+  }
+  await ask(owner, "secret.uses", { params: named("VALUE") });
+  for (const query of [{ contains: "many" }, { author: "owner" }, { usedBefore: new Date().toISOString() }])
+    await ask(owner, "secret.search", { query });
+
   // Workloads and launches.
   const job = { namespace: "default", workload: "job" };
   await ask(owner, "workload.create", { params: { namespace: "default" }, body: { name: "job" } });
@@ -143,9 +179,17 @@ export async function tour(
   const given = await ask(first, "token.exchange", { query: {}, headers: key });
   issue("lease", given.lease.token);
   const lease = issue("lease", (await ask(first, "token.exchange", { query: {}, headers: key })).lease.token);
-  await heardRefusal("an exchange of a used token", first, { query: {} });
-  await heardRefusal("an exchange as dotenv", other2, { query: { format: "dotenv" } });
-  await heardRefusal("an exchange as shell", shell, { query: { format: "shell" } });
+  await heardRefusal("an exchange of a used token", first, "token.exchange", { query: {} });
+  // None of them can carry the binary value; what they say of it is heard.
+  for (const format of FORMAT_NAMES.filter((one) => one !== "json" && one !== "kubernetes" && one !== "shell"))
+    await heardRefusal(`an exchange as ${format}`, other2, "token.exchange", { query: { format } });
+  await heardRefusal("an exchange as shell", shell, "token.exchange", { query: { format: "shell" } });
+  await heardRefusal("an exchange as nothing that there is", shell, "token.exchange", {
+    query: {},
+    headers: { Accept: "image/png" },
+  });
+  await ask(owner, "secret.uses", { params: named("VALUE") });
+  await ask(owner, "secret.get", { params: named("VALUE") });
   issue(
     "lease",
     (await ask(other2, "token.exchange", { query: {}, headers: { "Sallyport-Runner": runner.token ?? "" } })).lease
@@ -170,8 +214,13 @@ export async function tour(
 
   return (Object.keys(CATALOG) as OperationId[]).filter((id) => !done.has(id));
 
-  async function heardRefusal(what: string, bearer: Client, request: Given<"token.exchange">): Promise<void> {
-    const answer = await bearer.try("token.exchange", request);
+  async function heardRefusal<Id extends OperationId>(
+    what: string,
+    who: Client,
+    id: Id,
+    request: Given<Id>,
+  ): Promise<void> {
+    const answer = await who.try(id, request);
     if (answer.status < 400) throw new Error(`${what} was answered`);
     heard.add(what, answer.text);
   }
