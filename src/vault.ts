@@ -35,7 +35,7 @@ import {
 } from "#access";
 import { Authenticator, Orgs, ServiceUsers, Sessions, SignIn, Users, blockList } from "#identity";
 import type { FoundedOrg } from "#identity";
-import { Bulk, Comparison, Copies, Secrets, Values, Versions, Writes } from "#secrets";
+import { Bulk, Comparison, Copies, Destruction, Secrets, Values, Versions, Writes } from "#secrets";
 import { Deployments, Manifests, Uses, Workloads } from "#workloads";
 import { Exchange, Injections, LastUses, Leases, Mint } from "#injection";
 import { Metrics, Tls, createApp, listen, openHandlers, routes } from "#http";
@@ -232,7 +232,8 @@ export async function createVault(
       sessions: new Sessions(guard, store),
       signIn: new SignIn({ guard, store, facts, tally, hasher, ids }),
       secrets: new Secrets(guard, store),
-      versions: new Versions(guard, store, values, writes, uses),
+      versions: new Versions(guard, store, values, writes),
+      destruction: new Destruction(guard, store, writes, uses),
       bulk: new Bulk(guard, store, writes),
       copies: new Copies(guard, store, values, writes, uses),
       comparison: new Comparison(guard, store, values),

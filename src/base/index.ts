@@ -6,17 +6,9 @@
  */
 export { ERRORS, VaultError, isVaultError } from "./error.ts";
 export type { ErrorCode, ErrorDetail } from "./error.ts";
-export { INSTANCE, ID_PREFIXES, bytesToId, idToBytes, isId, makeId, parseId, timeOfId } from "./id.ts";
+export { INSTANCE, bytesToId, idToBytes, isId, makeId, parseId, timeOfId } from "./id.ts";
 export type { Id, IdPrefix, IdSource } from "./id.ts";
-export {
-  DANGEROUS_VARIABLE,
-  NAME,
-  LOGIN,
-  RESERVED_NAMES,
-  SECRET_NAME,
-  VARIABLE_NAME,
-  isDangerousVariable,
-} from "./name.ts";
+export { NAME, LOGIN, RESERVED_NAMES, SECRET_NAME, VARIABLE_NAME, isDangerousVariable } from "./name.ts";
 export { PERMISSIONS } from "./permission.ts";
 export type { Permission } from "./permission.ts";
 export { Call, GRANT_ROLES } from "./authority.ts";
@@ -34,6 +26,6 @@ export type {
 export { Redacted } from "./redacted.ts";
 export { isLoopback, sourceOf } from "./address.ts";
 export { decodeBase32, encodeBase32 } from "./base32.ts";
-export { DAY, HOUR, MINUTE, SECOND, formatDuration, parseDuration, systemClock } from "./time.ts";
+export { DAY, HOUR, MINUTE, SECOND, parseDuration, systemClock } from "./time.ts";
 export type { Clock } from "./time.ts";
 export { Turns } from "./turns.ts";

@@ -21,16 +21,3 @@ export function parseDuration(text: string): number | null {
   const [, count, unit] = match;
   return Number(count) * UNITS[unit as keyof typeof UNITS];
 }
-
-/** Milliseconds in the largest unit that divides them: `900000` is `15m`. */
-export function formatDuration(ms: number): string {
-  for (const [unit, size] of [
-    ["d", DAY],
-    ["h", HOUR],
-    ["m", MINUTE],
-    ["s", SECOND],
-  ] as const) {
-    if (ms >= size && ms % size === 0) return `${String(ms / size)}${unit}`;
-  }
-  return `${String(ms)}ms`;
-}

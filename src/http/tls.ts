@@ -2,25 +2,10 @@ import { DAY, VaultError, isVaultError } from "#base";
 import type { Clock } from "#base";
 import { readAuthorities, readCertificate } from "#crypto";
 import type { Certificate } from "#crypto";
-import { watch } from "node:fs";
-import type { FSWatcher } from "node:fs";
-import { stat } from "node:fs/promises";
+import type { TlsFiles } from "#settings";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
-import { dirname } from "node:path";
+import { FileWatch, signatureOf } from "./file-watch.ts";
 import type { Logger } from "./log.ts";
-
-/** Whether clients show a certificate of the authority: never asked; checked where one is shown; or no connection without. */
-export type ClientAuth = "none" | "optional" | "required";
-
-export interface TlsFiles {
-  /** The chain in PEM, the server's own certificate first. */
-  readonly certificateFile: string;
-  /** Its private key in PEM, not encrypted, mode 0600. */
-  readonly keyFile: string;
-  /** Certificates of the authorities that client certificates come from. */
-  readonly clientAuthorityFile: string | null;
-  readonly clientAuth: ClientAuth;
-}
 
 /**
  * TLS 1.2 and 1.3 with the cipher suites that Mozilla's "intermediate" configuration (version 5.7) names, without those of
@@ -65,12 +50,10 @@ export class Tls {
   readonly #clock: Clock;
   readonly #paces: Paces;
   readonly #listeners: ((context: SecureContextOptions) => void)[] = [];
-  readonly #watchers: FSWatcher[] = [];
-  readonly #poll: NodeJS.Timeout;
+  readonly #watch: FileWatch;
   #loaded: Loaded;
   #seen: string;
   #warnedAt = 0;
-  #soon: NodeJS.Timeout | null = null;
   /** Reloads come one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -86,8 +69,8 @@ export class Tls {
     this.#log = around.log;
     this.#clock = around.clock;
     this.#paces = around.paces;
-    this.#poll = setInterval(() => void this.#look(), this.#paces.poll).unref();
-    for (const folder of new Set(pathsOf(files).map((path) => dirname(path)))) this.#watch(folder);
+    const { poll, settle } = around.paces;
+    this.#watch = new FileWatch(pathsOf(files), { pollMs: poll, soonMs: settle / 10 }, () => void this.#look());
     this.#warn();
   }
 
@@ -102,7 +85,7 @@ export class Tls {
         detail: { faults: [{ field: "tlsClientAuthority", message }] },
       });
     }
-    const seen = await signature(files);
+    const seen = await signatureOf(pathsOf(files));
     return new Tls(files, await read(files), seen, { ...around, paces: around.paces ?? PACES });
   }
 
@@ -135,7 +118,7 @@ export class Tls {
   reload(): Promise<boolean> {
     return this.#inTurn(async () => {
       try {
-        this.#seen = await signature(this.#files);
+        this.#seen = await signatureOf(pathsOf(this.#files));
         await this.#take();
         return true;
       } catch (error) {
@@ -146,33 +129,13 @@ export class Tls {
   }
 
   close(): void {
-    clearInterval(this.#poll);
-    if (this.#soon !== null) clearTimeout(this.#soon);
-    for (const watcher of this.#watchers) watcher.close();
-  }
-
-  /** The poll finds every change; this only finds it sooner, where the system can tell. */
-  #watch(folder: string): void {
-    try {
-      const watcher = watch(folder, { persistent: false }, () => {
-        this.#soon ??= setTimeout(() => {
-          this.#soon = null;
-          void this.#look();
-        }, this.#paces.settle / 10).unref();
-      });
-      watcher.on("error", () => {
-        watcher.close();
-      });
-      this.#watchers.push(watcher);
-    } catch {
-      // No watch on this file system, or too many of them: the poll remains.
-    }
+    this.#watch.close();
   }
 
   async #look(): Promise<void> {
     await this.#inTurn(async () => {
       this.#warn();
-      const seen = await signature(this.#files);
+      const seen = await signatureOf(pathsOf(this.#files));
       if (seen === this.#seen) return;
       try {
         await this.#take();
@@ -283,19 +246,6 @@ function pathsOf(files: TlsFiles): string[] {
     files.keyFile,
     ...(files.clientAuthorityFile === null ? [] : [files.clientAuthorityFile]),
   ];
-}
-
-/** Another one when a file was written, replaced, or is gone. */
-async function signature(files: TlsFiles): Promise<string> {
-  const parts = await Promise.all(
-    pathsOf(files).map((path) =>
-      stat(path, { bigint: true }).then(
-        ({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join("."),
-        () => "none",
-      ),
-    ),
-  );
-  return parts.join(" ");
 }
 
 function fault(field: string, message: string): VaultError {

@@ -1,10 +1,12 @@
 import { VaultError } from "#base";
 import type { Actor, Id, Permit, Redacted } from "#base";
-import { Change, oneOf } from "#storage";
-import type { Reader, Row, Store } from "#storage";
+import { Change } from "#storage";
+import type { Row, Store } from "#storage";
 import { differences } from "#access";
 import type { Guard, ScopePlace } from "#access";
-import { metadataOf } from "./secrets.ts";
+import { standingNamed, targetOf } from "./scope.ts";
+import type { ScopeNames } from "./scope.ts";
+import { DESCRIBED, metadataOf } from "./secrets.ts";
 import type { Metadata } from "./secrets.ts";
 import { MOST_BYTES } from "./values.ts";
 import type { Draft, Writes } from "./writes.ts";
@@ -34,8 +36,6 @@ interface Plan {
   readonly action: BulkAction;
 }
 
-const DESCRIBED = ["description", "tags", "owner", "rotateBy"] as const;
-
 /** Many secrets of one scope at once: all of it happens, in one commit with one event, or none. */
 export class Bulk {
   readonly #guard: Guard;
@@ -53,12 +53,7 @@ export class Bulk {
    *
    * @throws {VaultError} `precondition_failed`, `invalid_input`, `payload_too_large`, each naming the items; `limit_reached`.
    */
-  async write(
-    actor: Actor,
-    scope: { environment: string; namespace: string },
-    items: readonly BulkItem[],
-    preview: boolean,
-  ): Promise<BulkResult[]> {
+  async write(actor: Actor, scope: ScopeNames, items: readonly BulkItem[], preview: boolean): Promise<BulkResult[]> {
     const permit = await this.#guard.require(actor, "secret.write", { on: "scope", ...scope });
     const mayReveal = (await this.#guard.weigh(actor, "secret.reveal", { ...permit.place, workload: null })).allowed;
     mustFit(items);
@@ -85,10 +80,9 @@ export class Bulk {
   }
 
   async #preview(permit: Permit<ScopePlace>, plans: readonly Plan[]): Promise<BulkResult[]> {
-    const { environment, namespace } = permit.place;
     await this.#guard.settle(permit, {
       result: "success",
-      target: { type: "namespace", id: namespace.id, name: `${environment.name}/${namespace.name}` },
+      target: targetOf(permit.place),
       facts: { preview: true, names: plans.length },
     });
     return plans.map(({ item, before, action }) => ({
@@ -100,7 +94,6 @@ export class Bulk {
 
   async #commit(permit: Permit<ScopePlace>, plans: readonly Plan[]): Promise<BulkResult[]> {
     mustBeThere(plans);
-    const { environment, namespace } = permit.place;
     const change = new Change();
     const described = plans.filter((plan) => plan.action === "describe");
     const changes = described.flatMap(({ item, before }) =>
@@ -128,7 +121,7 @@ export class Bulk {
     const idle = written.length === 0 && described.length === 0;
     await this.#store.commit(permit, idle ? null : change, {
       result: "success",
-      target: { type: "namespace", id: namespace.id, name: `${environment.name}/${namespace.name}` },
+      target: targetOf(permit.place),
       secrets: [
         ...written.map(({ head }) => ({ id: head.id, name: head.name, version: head.currentVersion })),
         ...described.flatMap(({ before }) =>
@@ -143,21 +136,6 @@ export class Bulk {
     });
     return results;
   }
-}
-
-/** The secrets that stand in a scope under these names. */
-export async function standingNamed(
-  reader: Reader,
-  { environment, namespace }: ScopePlace,
-  names: readonly string[],
-): Promise<ReadonlyMap<string, Row<"secrets">>> {
-  const where = {
-    environmentId: environment.id,
-    namespaceId: namespace.id,
-    state: "active",
-    name: oneOf(names),
-  } as const;
-  return new Map((await reader.list("secrets", { where })).map((row) => [row.name, row]));
 }
 
 /** Equal values are told only of those that were compared: `same`. */

@@ -3,17 +3,14 @@ import type { Actor, Id, Permit } from "#base";
 import { equal } from "#crypto";
 import type { Reader, Row, Store } from "#storage";
 import type { Guard, ScopePlace } from "#access";
+import { targetOf } from "./scope.ts";
+import type { ScopeNames } from "./scope.ts";
 import type { Values } from "./values.ts";
 import { currentVersions } from "./writes.ts";
 
 const MOST_COMPARED = 5_000;
 /** So many values are open at once. */
 const VALUES_AT_ONCE = 100;
-
-interface ScopeNames {
-  readonly environment: string;
-  readonly namespace: string;
-}
 
 type Side = { readonly version: number; readonly updatedAt: Date };
 
@@ -57,10 +54,9 @@ export class Comparison {
       [permits[0], 0],
       [permits[1], 1],
     ] as const) {
-      const { environment, namespace } = permit.place;
       await this.#guard.settle(permit, {
         result: "success",
-        target: { type: "namespace", id: namespace.id, name: `${environment.name}/${namespace.name}` },
+        target: targetOf(permit.place),
         facts: { values: reason !== null, compared: pairs.length, ...otherOf(permits[side === 0 ? 1 : 0].place) },
         ...(reason === null
           ? {}

@@ -1,57 +1,19 @@
 import { VaultError } from "#base";
-import type { Actor, Id, Permit } from "#base";
-import { Change, oneOf } from "#storage";
-import type { Reader, Row, Store } from "#storage";
+import type { Actor, Permit } from "#base";
+import { Change } from "#storage";
+import type { Row, Store } from "#storage";
 import type { Guard, ScopePlace } from "#access";
-import { standingNamed } from "./bulk.ts";
-import { expectPlace } from "./secrets.ts";
-import { usedBy, usedByWords } from "./users.ts";
-import type { SecretUse, SecretUsers } from "./users.ts";
+import { copiedOf, expectAsRead, mustBeFree, mustBeUnused, renamedTo, sourcesOf, tooMany } from "./copy-plan.ts";
+import type { Copied, CopyPlan, CopyRequest } from "./copy-plan.ts";
+import { expectPlace, standingNamed, targetOf } from "./scope.ts";
+import { epochOf } from "./users.ts";
+import type { SecretUsers } from "./users.ts";
 import type { Values } from "./values.ts";
 import { currentVersions } from "./writes.ts";
 import type { Draft, Writes } from "./writes.ts";
 
-const MOST_AT_ONCE = 500;
 /** Values that are open at once. */
 const MOST_BYTES_AT_ONCE = 8 * 1024 * 1024;
-
-interface ScopeNames {
-  readonly environment: string;
-  readonly namespace: string;
-}
-
-export interface CopyRequest {
-  readonly from: ScopeNames;
-  readonly to: ScopeNames;
-  /** `undefined`: all that stand there. */
-  readonly names?: readonly string[] | undefined;
-  /** From the name there to the name here. */
-  readonly rename?: Readonly<Record<string, string>> | undefined;
-  readonly overwrite?: boolean | undefined;
-  readonly move?: boolean | undefined;
-  /** Move also what something uses. */
-  readonly force?: boolean | undefined;
-  readonly preview?: boolean | undefined;
-}
-
-export interface Copied {
-  readonly name: string;
-  readonly as: string;
-  readonly action: "create" | "write" | "taken";
-  /** The one that the target has now; `null`: it is not there. */
-  readonly version: number | null;
-  readonly usedBy: readonly string[];
-  readonly hiddenUses: number;
-}
-
-/** A source, the name it gets, what stands under that name, and what counts on the source. */
-interface Plan {
-  readonly source: Row<"secrets">;
-  readonly as: string;
-  readonly before: Row<"secrets"> | null;
-  readonly action: Copied["action"];
-  readonly uses: readonly SecretUse[];
-}
 
 /** Both ends of a copy: the permit is for the target. */
 interface Ends {
@@ -105,7 +67,7 @@ export class Copies {
     );
   }
 
-  async #plan(ends: Ends, request: CopyRequest): Promise<Plan[]> {
+  async #plan(ends: Ends, request: CopyRequest): Promise<CopyPlan[]> {
     const { permit, source } = ends;
     const reader = this.#store.read(permit);
     const sources = await sourcesOf(reader, source, request.names);
@@ -138,7 +100,7 @@ export class Copies {
     if (sources.some(withheld)) await this.#guard.also(permit, ["secret.policy"], { on: "scope", ...from });
   }
 
-  async #preview({ permit, source }: Ends, plans: readonly Plan[]): Promise<Copied[]> {
+  async #preview({ permit, source }: Ends, plans: readonly CopyPlan[]): Promise<Copied[]> {
     await this.#guard.settle(permit, {
       result: "success",
       target: targetOf(permit.place),
@@ -147,14 +109,12 @@ export class Copies {
     return plans.map((plan) => copiedOf(plan, plan.before?.currentVersion ?? null));
   }
 
-  async #commit(ends: Ends, request: CopyRequest, plans: readonly Plan[]): Promise<Copied[]> {
+  async #commit(ends: Ends, request: CopyRequest, plans: readonly CopyPlan[]): Promise<Copied[]> {
     const { permit, source } = ends;
     mustBeFree(plans);
     if (request.force !== true) mustBeUnused(plans);
     const change = new Change();
-    // Nothing was deployed since the uses were looked for.
-    if (request.move === true && request.force !== true)
-      change.expect("epochs", { name: "access", epoch: ends.epoch }, 1, "head");
+    if (request.move === true && request.force !== true) change.expectEpoch(ends.epoch, "head");
     const written = await this.#writes.add(permit, change, await this.#drafts(permit, plans));
     expectPlace(change, source);
     expectAsRead(
@@ -185,7 +145,7 @@ export class Copies {
     return plans.map((plan) => copiedOf(plan, versions.get(plan.as)?.currentVersion ?? null));
   }
 
-  async #drafts(permit: Permit, plans: readonly Plan[]): Promise<Draft[]> {
+  async #drafts(permit: Permit, plans: readonly CopyPlan[]): Promise<Draft[]> {
     const planned = new Map(plans.map((plan) => [plan.source.id, plan]));
     const drafts: Draft[] = [];
     let bytes = 0;
@@ -211,97 +171,8 @@ export class Copies {
   }
 }
 
-/** Throws `not_found` with the names that are not there, `invalid_input` where all are too many. */
-async function sourcesOf(
-  reader: Reader,
-  place: ScopePlace,
-  names: readonly string[] | undefined,
-): Promise<readonly Row<"secrets">[]> {
-  if (names !== undefined) {
-    const there = await standingNamed(reader, place, names);
-    const faults = names.flatMap((name, at) =>
-      there.has(name) ? [] : [{ field: `names.${String(at)}`, message: `there is no secret ${name}` }],
-    );
-    if (faults.length > 0) throw new VaultError("not_found", undefined, { detail: { faults } });
-    return names.map((name) => there.get(name)).filter((row) => row !== undefined);
-  }
-  const where = { environmentId: place.environment.id, namespaceId: place.namespace.id, state: "active" } as const;
-  const all = await reader.list("secrets", { where, order: ["name"], limit: MOST_AT_ONCE + 1 });
-  if (all.length > MOST_AT_ONCE)
-    throw tooMany(`the scope has more than ${String(MOST_AT_ONCE)} secrets: name those to copy, so many at a time`);
-  return all;
-}
-
-function tooMany(message: string): VaultError {
-  return new VaultError("invalid_input", undefined, { detail: { faults: [{ field: "names", message }] } });
-}
-
-/** The name that each source gets. Throws `invalid_input` where two would be one, or one would stay where it is. */
-function renamedTo(
-  sources: readonly Row<"secrets">[],
-  rename: Readonly<Record<string, string>>,
-  sameScope: boolean,
-): ReadonlyMap<string, string> {
-  const names = new Set(sources.map((source) => source.name));
-  const renamed = new Map(
-    [...names].map((name) => [name, Object.hasOwn(rename, name) ? (rename[name] ?? name) : name]),
-  );
-  const targets = [...renamed.values()];
-  const faults = [
-    ...Object.keys(rename)
-      .filter((name) => !names.has(name))
-      .map((name) => ({ field: "rename", message: `${name} is not among what is copied` })),
-    ...targets
-      .filter((name, at) => targets.indexOf(name) < at)
-      .map((name) => ({ field: "rename", message: `two would be called ${name}` })),
-    ...(sameScope ? targets.filter((name) => names.has(name)) : []).map((name) => ({
-      field: "rename",
-      message: `within one scope a copy takes another name: ${name} is itself copied`,
-    })),
-  ];
-  if (faults.length > 0) throw new VaultError("invalid_input", undefined, { detail: { faults } });
-  return renamed;
-}
-
-async function epochOf(reader: Reader): Promise<number> {
-  const row = await reader.get("epochs", { name: "access" });
-  if (row === null) throw new VaultError("integrity_failed");
-  return row.epoch;
-}
-
-function mustBeFree(plans: readonly Plan[]): void {
-  const faults = plans
-    .filter((plan) => plan.action === "taken")
-    .map((plan) => ({ field: "names", message: `${plan.as} is taken: overwrite it, or rename` }));
-  if (faults.length > 0) throw new VaultError("already_exists", undefined, { detail: { faults } });
-}
-
-function mustBeUnused(plans: readonly Plan[]): void {
-  const uses = plans.flatMap((plan) => plan.uses);
-  if (uses.length === 0) return;
-  const message = "Deployed workloads refer to what would be moved: copy it, or force the move.";
-  throw new VaultError("in_use", message, { detail: { usedBy: usedByWords(uses) } });
-}
-
-/** The sources stand and are what was read: each still names the event that it named then. */
-function expectAsRead(change: Change, sources: readonly Row<"secrets">[]): void {
-  if (sources.length === 0) return;
-  const as = { id: oneOf(sources.map((row) => row.id)), changedBy: oneOf(sources.map((row) => row.changedBy)) };
-  change.expect("secrets", { ...as, state: "active" }, sources.length, "head");
-}
-
-function copiedOf({ source, as, action, uses }: Plan, version: number | null): Copied {
-  const { seen, hidden } = usedBy(uses);
-  return { name: source.name, as, action, version, usedBy: seen, hiddenUses: hidden };
-}
-
 function isSame(one: ScopePlace, other: ScopePlace): boolean {
   return one.environment.id === other.environment.id && one.namespace.id === other.namespace.id;
-}
-
-function targetOf({ environment, namespace }: ScopePlace) {
-  const id: Id<"nsp"> = namespace.id;
-  return { type: "namespace", id, name: `${environment.name}/${namespace.name}` };
 }
 
 function sourceFacts({ environment, namespace }: ScopePlace) {

@@ -1,22 +1,17 @@
 import { VaultError } from "#base";
 import type { Actor } from "#base";
 import { Change, listPage } from "#storage";
-import type { Page, Reader, Row, Store } from "#storage";
+import type { Page, Row, Store } from "#storage";
 import { differences, principalOf } from "#access";
 import type { Guard } from "#access";
 import { policyOf } from "./policy.ts";
 import type { PolicyRequest } from "./policy.ts";
+import { expectPlace, newestDeleted, standing } from "./scope.ts";
+import type { ScopeNames, SecretAt } from "./scope.ts";
 import { listed, searched } from "./search.ts";
 import type { ListFilter, SearchFilter } from "./search.ts";
 import { RESTORABLE_MS, SecretViews } from "./view.ts";
 import type { SecretView } from "./view.ts";
-
-/** Which secret, by names. */
-export interface SecretAt {
-  readonly environment: string;
-  readonly namespace: string;
-  readonly secret: string;
-}
 
 export interface Metadata {
   readonly description?: string | undefined;
@@ -24,6 +19,9 @@ export interface Metadata {
   readonly owner?: string | undefined;
   readonly rotateBy?: Date | null | undefined;
 }
+
+/** What {@link Metadata} says, as an event names it. */
+export const DESCRIBED = ["description", "tags", "owner", "rotateBy"] as const;
 
 /** Secrets without their values: names, metadata, policy, and where they stand in their life. */
 export class Secrets {
@@ -46,11 +44,7 @@ export class Secrets {
     return { items: await this.#views.of(permit, page.items), next: page.next };
   }
 
-  async list(
-    actor: Actor,
-    scope: { environment: string; namespace: string },
-    filter: ListFilter,
-  ): Promise<Page<SecretView>> {
+  async list(actor: Actor, scope: ScopeNames, filter: ListFilter): Promise<Page<SecretView>> {
     const permit = await this.#guard.require(actor, "secret.list", { on: "scope", ...scope });
     const reader = this.#store.read(permit);
     const { environment, namespace } = permit.place;
@@ -87,7 +81,7 @@ export class Secrets {
     await this.#store.commit(permit, new Change().replace("secrets", before, after), {
       result: "success",
       target: { type: "secret", id: before.id, name: before.name },
-      changes: differences(before, after, ["description", "tags", "owner", "rotateBy"]),
+      changes: differences(before, after, DESCRIBED),
     });
     return this.#views.one(permit, after);
   }
@@ -156,44 +150,6 @@ export class Secrets {
     });
     return this.#views.one(permit, after);
   }
-}
-
-type Scope = { readonly environment: Row<"environments">; readonly namespace: Row<"namespaces"> };
-
-/** What is acknowledged in a place does not vanish with a place that was deleted at the same time. */
-export function expectPlace(change: Change, { environment, namespace }: Scope): Change {
-  return change
-    .expect("environments", { id: environment.id, state: "active" }, 1)
-    .expect("namespaces", { id: namespace.id, state: "active" }, 1);
-}
-
-/** The secret of this name that stands in the scope. Throws `not_found`. */
-export async function standing(
-  reader: Reader,
-  { environment, namespace }: Scope,
-  name: string,
-): Promise<Row<"secrets">> {
-  const secret = await reader.get("secrets", {
-    environmentId: environment.id,
-    namespaceId: namespace.id,
-    name,
-    state: "active",
-  });
-  if (secret === null) throw new VaultError("not_found");
-  return secret;
-}
-
-export async function newestDeleted(
-  reader: Reader,
-  { environment, namespace }: Scope,
-  name: string,
-): Promise<Row<"secrets"> | null> {
-  const where = { environmentId: environment.id, namespaceId: namespace.id, name, state: "deleted" } as const;
-  const rows = await reader.list("secrets", { where });
-  return rows.reduce<Row<"secrets"> | null>(
-    (newest, row) => ((row.deletedAt ?? 0) >= (newest?.deletedAt ?? 0) ? row : newest),
-    null,
-  );
 }
 
 /** `undefined`: no condition. `null`: any version, but there must be one. Throws `precondition_failed`. */

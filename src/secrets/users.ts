@@ -1,3 +1,4 @@
+import { VaultError } from "#base";
 import type { Actor, Id } from "#base";
 import type { Reader, Row } from "#storage";
 
@@ -17,6 +18,16 @@ export interface SecretUsers {
     reader: Reader,
     secrets: readonly Row<"secrets">[],
   ): Promise<ReadonlyMap<Id<"sec">, readonly SecretUse[]>>;
+}
+
+/**
+ * Read before the uses are looked for, and expected with the change (`expectEpoch`, as `head`, so that it is tried again):
+ * then nothing was deployed between the two.
+ */
+export async function epochOf(reader: Reader): Promise<number> {
+  const row = await reader.get("epochs", { name: "access" });
+  if (row === null) throw new VaultError("integrity_failed");
+  return row.epoch;
 }
 
 /** For the caller: the names that may be known, and how many others there are. */

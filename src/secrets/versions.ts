@@ -6,16 +6,14 @@ import { Change } from "#storage";
 import type { Reader, Row, Store } from "#storage";
 import { differences, namesOf } from "#access";
 import type { Guard, ScopePlace } from "#access";
-import { metadataOf, mustMatch, newestDeleted, standing } from "./secrets.ts";
-import type { Metadata, SecretAt } from "./secrets.ts";
-import { usedByWords } from "./users.ts";
-import type { SecretUsers } from "./users.ts";
+import { standing } from "./scope.ts";
+import type { SecretAt } from "./scope.ts";
+import { DESCRIBED, metadataOf, mustMatch } from "./secrets.ts";
+import type { Metadata } from "./secrets.ts";
 import type { Values } from "./values.ts";
 import { SecretViews } from "./view.ts";
 import type { SecretView } from "./view.ts";
 import type { Draft, Writes } from "./writes.ts";
-
-const DESCRIBED = ["description", "tags", "owner", "rotateBy"] as const;
 
 export interface WriteConditions {
   readonly ifMatch?: number | null | undefined;
@@ -31,21 +29,19 @@ export interface VersionView {
   readonly current: boolean;
 }
 
-/** What happens to values: written, rolled back, revealed, destroyed. Each value is a version, sealed for its place. */
+/** What happens to values: written, generated, rolled back, revealed. Each value is a version, sealed for its place. */
 export class Versions {
   readonly #guard: Guard;
   readonly #store: Store;
   readonly #values: Values;
   readonly #writes: Writes;
-  readonly #users: SecretUsers;
   readonly #views: SecretViews;
 
-  constructor(guard: Guard, store: Store, values: Values, writes: Writes, users: SecretUsers) {
+  constructor(guard: Guard, store: Store, values: Values, writes: Writes) {
     this.#guard = guard;
     this.#store = store;
     this.#values = values;
     this.#writes = writes;
-    this.#users = users;
     this.#views = new SecretViews(guard, store);
   }
 
@@ -179,80 +175,6 @@ export class Versions {
       reason,
     });
     return { name: secret.name, version: row.version, value };
-  }
-
-  /**
-   * Takes away the sealed bytes, for good: of the versions named, but not the current one; or of all versions of a deleted
-   * secret. Backups keep what they hold until they are gone.
-   */
-  async destroy(actor: Actor, at: SecretAt, versions: readonly number[] | undefined): Promise<void> {
-    const permit = await this.#guard.require(actor, "secret.delete", {
-      on: "scope",
-      environment: at.environment,
-      namespace: at.namespace,
-    });
-    await this.#writes.inTurn(permit, [at.secret], () => this.#destroy(permit, at, versions));
-  }
-
-  async #destroy(permit: Permit<ScopePlace>, at: SecretAt, versions: readonly number[] | undefined): Promise<void> {
-    const reader = this.#store.read(permit);
-    const change = new Change();
-    const secret =
-      versions === undefined
-        ? await this.#wholly(reader, permit, at, change)
-        : await this.#unpinned(reader, permit, at, change, versions);
-    const rows = await reader.list("secretVersions", { where: { secretId: secret.id } });
-    for (const version of versions ?? []) {
-      if (version === secret.currentVersion)
-        throw new VaultError("in_use", "The current version is in use: write or roll back to another first.", {
-          detail: { usedBy: [`version ${String(version)} is current`] },
-        });
-      if (!rows.some((row) => row.version === version))
-        throw new VaultError("not_found", `There is no version ${String(version)}.`);
-    }
-    const doomed = rows.filter(
-      (row) => row.sealed !== null && (versions === undefined || versions.includes(row.version)),
-    );
-    for (const row of doomed) change.replace("secretVersions", row, { sealed: null });
-    await this.#store.commit(permit, change.raiseEpoch(), {
-      result: "success",
-      target: { type: "secret", id: secret.id, name: secret.name },
-      secrets: doomed.map((row) => ({ id: secret.id, name: secret.name, version: row.version })),
-    });
-  }
-
-  /** The secret, where nothing that is deployed is pinned to one of these versions. Throws `in_use`. */
-  async #unpinned(
-    reader: Reader,
-    permit: Permit<ScopePlace>,
-    at: SecretAt,
-    change: Change,
-    versions: readonly number[],
-  ): Promise<Row<"secrets">> {
-    const epoch = await reader.get("epochs", { name: "access" });
-    if (epoch === null) throw new VaultError("integrity_failed");
-    const secret = await standing(reader, permit.place, at.secret);
-    const uses = (await this.#users.of(permit.actor, reader, [secret])).get(secret.id) ?? [];
-    const pinned = uses.filter((use) => use.pinned !== null && versions.includes(use.pinned));
-    if (pinned.length > 0)
-      throw new VaultError("in_use", "A deployed workload is pinned to a version of these: deploy another first.", {
-        detail: { usedBy: usedByWords(pinned) },
-      });
-    // Nothing was deployed since.
-    change.expect("epochs", { name: "access", epoch: epoch.epoch }, 1, "head");
-    return secret;
-  }
-
-  async #wholly(reader: Reader, { place }: Permit<ScopePlace>, at: SecretAt, change: Change): Promise<Row<"secrets">> {
-    const secret = await newestDeleted(reader, place, at.secret);
-    if (secret === null) {
-      await standing(reader, place, at.secret);
-      throw new VaultError("in_use", "Delete the secret first, or name the versions to destroy.", {
-        detail: { usedBy: ["the secret still stands"] },
-      });
-    }
-    change.replace("secrets", secret, { state: "destroyed" });
-    return secret;
   }
 
   /** The value is there already: only what was said about it is written. */

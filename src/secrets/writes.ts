@@ -5,7 +5,8 @@ import { MissedExpectation } from "#storage";
 import type { Change, NewRow, Reader, Row, Store } from "#storage";
 import { principalOf } from "#access";
 import type { ScopePlace } from "#access";
-import { expectPlace, metadataOf } from "./secrets.ts";
+import { expectPlace } from "./scope.ts";
+import { metadataOf } from "./secrets.ts";
 import type { Metadata } from "./secrets.ts";
 import type { Values } from "./values.ts";
 

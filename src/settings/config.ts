@@ -40,10 +40,13 @@ export interface Config {
 
 /** PEM files. */
 export interface TlsFiles {
+  /** The chain, the server's own certificate first. */
   readonly certificateFile: string;
+  /** Its private key, not encrypted, mode 0600. */
   readonly keyFile: string;
-  /** Given exactly where `clientAuth` is not `none`. */
+  /** The authorities of clients' certificates. Given exactly where `clientAuth` is not `none`. */
   readonly clientAuthorityFile: string | null;
+  /** Clients are never asked for a certificate; one is checked where it is shown; or there is no connection without. */
   readonly clientAuth: Values["tlsClientAuth"];
 }
 

@@ -56,8 +56,8 @@ export class Change {
   }
 
   /** Nothing that bears on access or values has changed since the epoch was read. */
-  expectEpoch(epoch: number): this {
-    return this.expect("epochs", { name: "access", epoch }, 1, "epoch");
+  expectEpoch(epoch: number, label = "epoch"): this {
+    return this.expect("epochs", { name: "access", epoch }, 1, label);
   }
 
   /** A new row; missed when its key, or a name that must be unique, is taken. */

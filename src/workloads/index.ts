@@ -11,7 +11,7 @@ export type { Deployed } from "./deployed.ts";
 export type { VariableDiff, Variables } from "./manifest.ts";
 export { Manifests } from "./manifests.ts";
 export type { ManifestView } from "./manifests.ts";
-export { parseReference, parseTemplate } from "./reference.ts";
+export { parseTemplate } from "./reference.ts";
 export type { Reference, TemplatePart } from "./reference.ts";
 export { resolveManifest } from "./resolve.ts";
 export type { Need, Resolved } from "./resolve.ts";

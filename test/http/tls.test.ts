@@ -12,7 +12,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DAY, isVaultError, systemClock } from "#base";
 import type { Clock } from "#base";
 import { Tls } from "#http";
-import type { TlsFiles } from "#http";
+import type { TlsFiles } from "#settings";
 import { Authority, encrypted } from "../certificates.ts";
 import type { Issued, Wanted } from "../certificates.ts";
 import { GOOD, start } from "./fixture.ts";

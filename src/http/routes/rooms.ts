@@ -2,7 +2,7 @@ import type { Id } from "#base";
 import type { AuditView, Environments, Grants, Guard, Namespaces, OrgSettings } from "#access";
 import type { Orgs, ServiceUsers, Sessions, SignIn, Users } from "#identity";
 import type { Exchange, Injections, Leases, Mint } from "#injection";
-import type { Bulk, Comparison, Copies, Secrets, Versions } from "#secrets";
+import type { Bulk, Comparison, Copies, Destruction, Secrets, Versions } from "#secrets";
 import type { Store } from "#storage";
 import type { Deployments, Manifests, Uses, Workloads } from "#workloads";
 import type { Response } from "#contract";
@@ -23,6 +23,7 @@ export interface Rooms {
   readonly signIn: SignIn;
   readonly secrets: Secrets;
   readonly versions: Versions;
+  readonly destruction: Destruction;
   readonly bulk: Bulk;
   readonly copies: Copies;
   readonly comparison: Comparison;

@@ -30,7 +30,15 @@ type SecretHandlers = Pick<
 >;
 
 /** Secrets. A value comes in by `secret.write` and `secret.bulk` and goes out by `secret.reveal`, nowhere else. */
-export function secretRoutes({ secrets, versions, bulk, copies, comparison, uses }: Rooms): SecretHandlers {
+export function secretRoutes({
+  secrets,
+  versions,
+  destruction,
+  bulk,
+  copies,
+  comparison,
+  uses,
+}: Rooms): SecretHandlers {
   return {
     "secret.search": async ({ caller, query }) => pageOf(await secrets.search(caller, query), shapeSecret),
     "secret.list": async ({ caller, params, query }) => pageOf(await secrets.list(caller, params, query), shapeSecret),
@@ -95,7 +103,7 @@ export function secretRoutes({ secrets, versions, bulk, copies, comparison, uses
       secrets.delete(caller, params, headers.ifMatch) as Promise<undefined>,
     "secret.restore": async ({ caller, params }) => withVersion(shapeSecret(await secrets.restore(caller, params))),
     "secret.destroy": async ({ caller, params, body }) =>
-      versions.destroy(caller, params, body.versions) as Promise<undefined>,
+      destruction.destroy(caller, params, body.versions) as Promise<undefined>,
   };
 }
 
