@@ -121,5 +121,5 @@ describe("a comparison", () => {
     await owner.do("secret.write", { params: { ...crowded, secret: "ONE_MORE" }, body: { value: "x" } });
     expect((await compare(owner, crowded, dev)).body.code).toBe("invalid_input");
     expect((await compare(owner, dev, crowded)).body.code).toBe("invalid_input");
-  });
+  }, 240_000);
 });
