@@ -264,6 +264,12 @@ describe("JSON and YAML", () => {
     ],
     ["a name that is none", "json", '{ "A-B": "1", "__proto__": "2" }', [noName(1), noName(1)]],
     ["brackets without an end", "json", "[".repeat(80_000), ["1: it goes deeper than names and their fields"]],
+    [
+      "one bracket too many",
+      "json",
+      `${"[".repeat(10)}${"]".repeat(10)}`,
+      ["1: it goes deeper than names and their fields"],
+    ],
     ["a NUL byte", "json", '{ "A":\n"\0" }', ["2: it has a NUL byte, which no text has"]],
     ["no YAML", "yaml", "A: 1\nB: 'x", ["2: it is not YAML"]],
     ["a tab", "yaml", "A:\n\tvalue: x", ["2: it is indented with a tab: YAML takes spaces"]],

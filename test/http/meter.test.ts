@@ -1,5 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { Meter } from "../../src/http/meter.ts";
+
+afterEach(() => void vi.useRealTimers());
 
 describe("A meter", () => {
   test("takes as many as its count in a window, and says how long to wait for the next", async () => {
@@ -56,4 +58,28 @@ describe("A meter", () => {
     const held = (await Promise.all(others.map((other) => meter.wait(other)))).filter((wait) => wait > 0);
     expect(held.length).toBeLessThanOrEqual(10);
   });
+
+  test("keeps no more counts than it has room for: beyond 20,000 keys the new ones share theirs", async () => {
+    const meter = new Meter({ count: 1, seconds: 600 });
+    for (let n = 0; n < 20_000; n++) await meter.take(`crowd ${n}`);
+    // 4,096 counts of one each: whatever comes beside them is refused.
+    expect(await refusedOf(meter, "late", 10_000)).toBeGreaterThanOrEqual(10_000 - 4_096);
+  });
+
+  test("counts what began in the window before as still there", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: 600_000 * 1_000 - 1_000 });
+    const meter = new Meter({ count: 1, seconds: 600 });
+    for (let n = 0; n < 20_000; n++) await meter.take(`crowd ${n}`);
+    vi.setSystemTime(600_000 * 1_000 + 1_000);
+    expect(await refusedOf(meter, "late", 10_000)).toBeGreaterThanOrEqual(10_000 - 4_096);
+    vi.setSystemTime(600_000 * 1_002);
+    expect(await refusedOf(meter, "later", 10_000)).toBe(0);
+  });
 });
+
+/** How many of so many new keys, each once. */
+async function refusedOf(meter: Meter, name: string, keys: number): Promise<number> {
+  let refused = 0;
+  for (let n = 0; n < keys; n++) if ((await meter.take(`${name} ${n}`)) > 0) refused++;
+  return refused;
+}

@@ -47,6 +47,7 @@ describe("the vault's time", () => {
       expect(clock.behindMs).toBe(0);
     }
     machine.set(DAY);
+    expect(clock.behindMs).toBe(0);
     expect(event()).toBe(machine.now().getTime());
   });
 
