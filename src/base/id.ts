@@ -1,7 +1,7 @@
 import { decodeBase32, encodeBase32 } from "./base32.ts";
 
 /** What an id can name, with what stands before its underscore. */
-const ID_PREFIXES = {
+export const ID_PREFIXES = {
   org: "org",
   environment: "env",
   namespace: "nsp",

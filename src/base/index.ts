@@ -6,7 +6,7 @@
  */
 export { ERRORS, VaultError, isVaultError } from "./error.ts";
 export type { ErrorCode, ErrorDetail } from "./error.ts";
-export { INSTANCE, bytesToId, idToBytes, isId, makeId, parseId, timeOfId } from "./id.ts";
+export { ID_PREFIXES, INSTANCE, bytesToId, idToBytes, isId, makeId, parseId, timeOfId } from "./id.ts";
 export type { Id, IdPrefix, IdSource } from "./id.ts";
 export { NAME, LOGIN, RESERVED_NAMES, SECRET_NAME, VARIABLE_NAME, isDangerousVariable } from "./name.ts";
 export { PERMISSIONS } from "./permission.ts";
