@@ -23,11 +23,14 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constant
  * file itself.
  *
  * Throws `already_exists` for a path that names anything, a dangling link too; `key_file_unsafe` for a folder that others
- * can write.
+ * can write; `config_invalid` for one that cannot be made.
  */
 export async function createKeyFile(path: string, text: string): Promise<void> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+  await makeFolder(folder).catch((cause: unknown) => {
+    const message = `${folder} cannot be made (${errorCode(cause) ?? "unknown"})`;
+    throw new VaultError("config_invalid", undefined, { detail: { faults: [{ field: "keys", message }] }, cause });
+  });
   await closeFolder(folder);
   await checkFolder(path, folder);
 
@@ -109,6 +112,26 @@ async function checkFolder(path: string, folder: string): Promise<void> {
   if (isWritableByOthers(stats)) {
     throw unsafe(`${path} can be replaced: others can write in ${folder}`, `Run: chmod go-w ${quote(folder)}`);
   }
+}
+
+/** With the folders above it. Not by `recursive`: where nothing can be made (/proc), Node then never comes back. */
+async function makeFolder(path: string): Promise<void> {
+  const above = dirname(path);
+  try {
+    await mkdir(path, { mode: FOLDER_MODE });
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return;
+    if (errorCode(error) !== "ENOENT" || above === path || (await isThere(above))) throw error;
+    await makeFolder(above);
+    await mkdir(path, { mode: FOLDER_MODE });
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A umask of 002 is common and makes folders of a checkout writable to a group: not worth a refusal at the first start. */

@@ -91,6 +91,24 @@ describe("A vault that was started before refuses to start, with a code for each
     expectRefusal(await up("--data", file("a-file")), 28, file("a-file"));
   });
 
+  test.skipIf(process.platform !== "linux")(
+    "20, 28: a folder that no system call can make, at once and not never",
+    async () => {
+      expectRefusal(await up("--data", "/proc/nothing/here"), 28, "/proc/nothing/here");
+      const other = new Folder();
+      try {
+        expectRefusal(
+          await other.run(["up", "--listen", "127.0.0.1:0", "--keys", "/proc/nothing/here"]),
+          20,
+          "--keys",
+          "cannot be made",
+        );
+      } finally {
+        await other.remove();
+      }
+    },
+  );
+
   test("none of these: it starts, and nothing was lost", async () => {
     const server = await folder.up();
     expect(await folder.run(["run", "--", "sh", "-c", "echo $X"])).toMatchObject({ code: 0, stdout: "v\n" });

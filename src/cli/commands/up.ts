@@ -1,3 +1,5 @@
+import { VaultError, isVaultError } from "#base";
+import { SETTING_NAMES, flagOf, variableOf } from "#settings";
 import type { Command } from "../command.ts";
 import { SETTING_OPTIONS, givenSettings } from "../settings.ts";
 
@@ -17,6 +19,18 @@ export const up: Command = {
   ],
   uses: [],
   async run(cli, given) {
-    return cli.doors.up(await givenSettings(cli, given));
+    return cli.doors.up(await givenSettings(cli, given)).catch((error: unknown) => {
+      throw inWordsOfTheHelp(error);
+    });
   },
 };
+
+/** What turned out to be wrong only when it was used, as it can be said here. */
+function inWordsOfTheHelp(error: unknown): unknown {
+  if (!isVaultError(error, "config_invalid")) return error;
+  const faults = (error.detail.faults ?? []).map(({ field, message }) => {
+    const name = SETTING_NAMES.find((one) => one === field);
+    return { field: name === undefined ? field : `${flagOf(name)} (${variableOf(name)})`, message };
+  });
+  return new VaultError(error.code, error.message, { detail: { ...error.detail, faults }, cause: error });
+}

@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type Database from "better-sqlite3";
 import { Kysely, SqliteDialect } from "kysely";
 import { VaultError } from "#base";
@@ -61,12 +61,20 @@ function majorOf(require: NodeJS.Require, name: string): number | null {
   }
 }
 
+/** With the folders above it. Not by `recursive`: where nothing can be made (/proc), Node then never comes back. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  mkdirSync(path, { mode: 0o700 });
+}
+
 /** One process a folder. The lock goes with the process, however it ends. */
 export function lockFolder(Driver: typeof Database, folder: string): Connection {
   const path = join(folder, "lock.db");
   let lock: Connection | null = null;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     lock = new Driver(path, { timeout: 0 });
     chmodSync(path, 0o600);
     lock.pragma("locking_mode = EXCLUSIVE");
