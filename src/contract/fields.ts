@@ -72,7 +72,7 @@ export const line = (max: number) =>
 export const reason = line(500)
   .regex(/[^\s\ufeff].+[^\s\ufeff]/u, "say why, in at least three characters")
   .meta({ maxLength: 500 });
-export const time = z.iso.datetime({ offset: true });
+export const time = z.iso.datetime({ offset: true, abort: true });
 /** RFC 3339 with seconds, of our times, so that it is written with four digits of a year again. */
 export const TIME =
   /^(?:19[7-9][0-9]|[2-8][0-9]{3})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$/;
