@@ -9,11 +9,14 @@ import type { Canary } from "../drills/canary-forms.ts";
 interface DescribedResponse {
   readonly content?: Readonly<Record<string, unknown>>;
 }
+/** Answers that many operations have stand once, under a name. */
+type Response = DescribedResponse & { readonly $ref?: string };
 /** The document, as far as an answer is held against it. */
 export interface OpenApi {
   readonly paths: Readonly<
-    Record<string, Readonly<Record<string, { readonly responses: Readonly<Record<string, DescribedResponse>> }>>>
+    Record<string, Readonly<Record<string, { readonly responses: Readonly<Record<string, Response>> }>>>
   >;
+  readonly components?: { readonly responses?: Readonly<Record<string, DescribedResponse>> };
 }
 
 /** Operations whose success may hold a value, and which may hand out a credential. */
@@ -85,11 +88,15 @@ export class Judge {
     const responses = this.#document.paths[path]?.[method]?.responses ?? {};
     const name = String(status) in responses ? String(status) : status >= 400 ? "default" : null;
     if (name === null || !(name in responses)) return [`the status ${String(status)} is not described`];
-    const content = responses[name]?.content;
+    const shared = /^#\/components\/responses\/(\w+)$/.exec(responses[name]?.$ref ?? "")?.[1];
+    const described = shared === undefined ? responses[name] : this.#document.components?.responses?.[shared];
+    const place =
+      shared === undefined ? ["paths", path, method, "responses", name] : ["components", "responses", shared];
+    const content = described?.content;
     if (content === undefined) return answer.text === "" ? [] : [`${name} has a body, and none is described`];
     if (!(type in content)) return [`the type "${type}" is not described for ${name}`];
     if (!type.endsWith("json")) return [];
-    const validate = this.#schema(["paths", path, method, "responses", name, "content", type, "schema"]);
+    const validate = this.#schema([...place, "content", type, "schema"]);
     if (validate(answer.body)) return [];
     const { instancePath = "", message = "" } = validate.errors?.[0] ?? {};
     return [`${name} does not fit its schema: ${instancePath} ${message}`];
