@@ -1,7 +1,7 @@
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { readFile, realpath, stat } from "node:fs/promises";
-import { Redacted, VaultError } from "#base";
+import { DAY, Redacted, VaultError } from "#base";
 import { checkFolderOf, readKeyFile } from "./key-file.ts";
 
 /** A certificate with its chain and its private key: read together, and proved to belong together. */
@@ -14,6 +14,19 @@ export interface Certificate {
   readonly validTo: Date;
   /** SHA-256 of the server's own, in hex: for the log. */
   readonly fingerprint: string;
+}
+
+/** When clients begin to be at risk: most certificates are renewed a month before. */
+const SOON_MS = 14 * DAY;
+
+/** Where a certificate is in its time: not valid yet, good, ending within fourteen days, or ended. */
+export function termOf(
+  { validFrom, validTo }: Pick<Certificate, "validFrom" | "validTo">,
+  now: Date,
+): "early" | "good" | "ends soon" | "ended" {
+  if (now < validFrom) return "early";
+  if (now > validTo) return "ended";
+  return validTo.getTime() - now.getTime() < SOON_MS ? "ends soon" : "good";
 }
 
 /** The settings that name the files, as faults name them. */

@@ -25,7 +25,7 @@ export { TOKEN_PATTERN, generateToken, parseToken, tokenId } from "./token.ts";
 export type { ParsedToken, TokenId, TokenKind } from "./token.ts";
 export { PasswordHasher, checkPassword } from "./password.ts";
 export type { PasswordHasherOptions, PasswordParams } from "./password.ts";
-export { readAuthorities, readCertificate } from "./certificate.ts";
+export { readAuthorities, readCertificate, termOf } from "./certificate.ts";
 export type { Certificate } from "./certificate.ts";
 export { createKeyFile, readKeyFile } from "./key-file.ts";
 export { createRootKeyFile, fileRootKey } from "./root.ts";

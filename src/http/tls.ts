@@ -1,6 +1,6 @@
 import { DAY, VaultError, isVaultError } from "#base";
 import type { Clock } from "#base";
-import { readAuthorities, readCertificate } from "#crypto";
+import { readAuthorities, readCertificate, termOf } from "#crypto";
 import type { Certificate } from "#crypto";
 import type { TlsFiles } from "#settings";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
@@ -23,8 +23,6 @@ const CIPHERS = [
   "ECDHE-ECDSA-CHACHA20-POLY1305",
   "ECDHE-RSA-CHACHA20-POLY1305",
 ].join(":");
-
-const WARN_BEFORE_DAYS = 14;
 
 /** How often the files are looked at, and how long a pair that does not fit may be one that is still being written; in ms. */
 export interface Paces {
@@ -179,11 +177,16 @@ export class Tls {
   /** What is wrong with its time, or soon will be, in a sentence for an operator; `null` where all is well. */
   get warning(): string | null {
     const { validFrom, validTo } = this.#loaded.certificate;
-    const now = this.#clock.now();
-    if (now < validFrom) return `TLS certificate is not valid before ${validFrom.toISOString()}: clients refuse it.`;
-    if (now > validTo) return `TLS certificate has expired on ${validTo.toISOString()}: clients refuse it.`;
-    const isNear = validTo.getTime() - now.getTime() < WARN_BEFORE_DAYS * DAY;
-    return isNear ? `TLS certificate expires on ${validTo.toISOString()}.` : null;
+    switch (termOf({ validFrom, validTo }, this.#clock.now())) {
+      case "early":
+        return `TLS certificate is not valid before ${validFrom.toISOString()}: clients refuse it.`;
+      case "ended":
+        return `TLS certificate has expired on ${validTo.toISOString()}: clients refuse it.`;
+      case "ends soon":
+        return `TLS certificate expires on ${validTo.toISOString()}.`;
+      case "good":
+        return null;
+    }
   }
 
   /** Once a day while there is something to warn of. */

@@ -4,11 +4,11 @@ import type { Config } from "#settings";
 import { failed } from "./check.ts";
 import type { Check, Finding, Scene } from "./check.ts";
 import { fileChecks } from "./files.ts";
-import { machineChecks } from "./machine.ts";
+import { groundChecks, machineChecks } from "./machine.ts";
 import { findRunning } from "./running.ts";
 
 /** Every check, in the order of the report. */
-export const CHECKS: readonly Check[] = [...machineChecks.slice(0, 2), ...fileChecks, ...machineChecks.slice(2)];
+export const CHECKS: readonly Check[] = [...groundChecks, ...fileChecks, ...machineChecks];
 
 export interface Checked extends Finding {
   readonly name: string;

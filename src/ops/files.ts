@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isVaultError } from "#base";
-import { fileRootKey, loadSigner, readAuthorities, readCertificate } from "#crypto";
+import { fileRootKey, loadSigner, readAuthorities, readCertificate, termOf } from "#crypto";
 import { failed, ok, size, span, warning } from "./check.ts";
 import type { Check, Finding, Scene } from "./check.ts";
 
@@ -10,8 +10,6 @@ const MIB = 1024 ** 2;
 const LEAST_BYTES = 100 * MIB;
 const FEW_BYTES = 1024 * MIB;
 const LEAST_INODES = 1_000;
-/** When clients begin to be at risk: most renew a month before. */
-const SOON_MS = 14 * 86_400_000;
 /** Signed every minute while something happens. */
 const LATE_MS = 3 * 60_000;
 
@@ -135,11 +133,12 @@ async function certificate({ config: { tls }, now }: Scene): Promise<Finding> {
     if (tls.clientAuthorityFile !== null) await readAuthorities(tls.clientAuthorityFile);
     const remedy = "Renew it: a running vault takes the new files by itself.";
     const left = validTo.getTime() - now.getTime();
-    if (now < validFrom)
+    const term = termOf({ validFrom, validTo }, now);
+    if (term === "early")
       return failed(`it is valid only from ${validFrom.toISOString()} on`, "Set the clock right, or take another.");
-    if (left < 0) return failed(`it has ended ${span(left)} ago`, remedy);
+    if (term === "ended") return failed(`it has ended ${span(left)} ago`, remedy);
     const what = `it ends in ${span(left)}, and its key fits`;
-    return left < SOON_MS ? warning(what, remedy) : ok(what);
+    return term === "ends soon" ? warning(what, remedy) : ok(what);
   } catch (error) {
     if (!isVaultError(error)) throw error;
     return failed(error.detail.faults?.[0]?.message ?? error.message, "Put the right files there.");

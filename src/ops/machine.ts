@@ -14,9 +14,13 @@ const ENOUGH_DESCRIPTORS = 8_192;
 const FEW_DESCRIPTORS = 1_024;
 const SMALL_MEMORY = 256 * MIB;
 
-export const machineChecks: readonly Check[] = [
+/** What everything else is judged by, and so looked at first. */
+export const groundChecks: readonly Check[] = [
   { name: "node", about: "a version that is supported, and its SQLite driver", run: node },
   { name: "clock", about: "not before the last event, and as the vault's", run: clock },
+];
+
+export const machineChecks: readonly Check[] = [
   { name: "database", about: "whole, as far as SQLite can tell", run: database },
   { name: "descriptors", about: "as many connections as the vault takes", run: descriptors },
   { name: "memory", about: "as much as the settings let the vault use", run: memory },
