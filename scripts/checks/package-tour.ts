@@ -21,8 +21,12 @@ copyFileSync(resolve(process.argv[2] ?? ""), join(folder, tarball));
 // npm asks before it runs the scripts of packages; a stranger says yes.
 writeFileSync(join(folder, "package.json"), '{ "private": true, "allowScripts": { "better-sqlite3": true } }\n');
 
+/** A stranger has set nothing: what tests are told in such variables, the vault would refuse as settings that it does not know. */
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SALLYPORT_")));
+
 const vault = spawn("npx", ["--yes", tarball, "up", "--listen", "127.0.0.1:0"], {
   cwd: folder,
+  env,
   stdio: ["ignore", "pipe", "pipe"],
   detached: true,
 });
@@ -70,7 +74,7 @@ try {
 }
 
 function run(args: readonly string[], input = "") {
-  return spawnSync("npx", ["--yes", tarball, ...args], { cwd: folder, input, encoding: "utf8" });
+  return spawnSync("npx", ["--yes", tarball, ...args], { cwd: folder, env, input, encoding: "utf8" });
 }
 
 /** Installed from the same file, without a script: the library needs no other package. */
