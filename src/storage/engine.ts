@@ -14,7 +14,7 @@ export interface Statement {
   readonly otherwise: ErrorCode;
 }
 
-/** The end of one chain: what the next event builds on. */
+/** The end of one chain in one slot: what the next event builds on. */
 export interface ChainHead {
   readonly slot: number;
   readonly seq: number;
@@ -92,6 +92,10 @@ export function bytesOf(job: Job): number {
 /** What an engine must do. SQLite's is in sqlite/. */
 export interface Engine {
   readonly kind: "sqlite" | "postgres";
+  /** The writer slot that this node's events go to: 0 on SQLite; one that is leased elsewhere, and may change when its lease is lost. */
+  readonly slot: number;
+  /** Every writer slot that was ever leased, ascending: where the events of a chain may stand. SQLite has slot 0 alone. */
+  slots(): Promise<readonly number[]>;
   /** Rows of one org. */
   rows(org: Id<"org">, sql: string, values: readonly Raw[]): Promise<readonly Readonly<Record<string, Raw>>[]>;
   /**

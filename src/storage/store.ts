@@ -46,6 +46,10 @@ export interface Store {
  * composition root hands it to access/, identity/, injection/, audit/ and the keyring, and to nobody else.
  */
 export interface Facts {
+  /** The writer slot of this node's events. It may change while the process lives: ask each time. */
+  readonly slot: number;
+  /** Every writer slot that was ever leased, ascending. */
+  slots(): Promise<readonly number[]>;
   /** A reader of an org's facts and, where `everything` is said, of all its rows (a token's own row is looked up this way). */
   of(org: Id<"org">): Reader;
   /** Changes unaudited columns of one row, without an event. Rows that are gone are left alone. */
@@ -116,6 +120,10 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
     if (other !== undefined) throw new TypeError(`${table}.${other} does not change without an event`);
   };
   const facts: Facts = {
+    get slot() {
+      return engine.slot;
+    },
+    slots: () => engine.slots(),
     of: reader,
     async touch(org, table, where, set) {
       mayTouch(table, Object.keys(set));

@@ -45,6 +45,8 @@ describe("checkpoints", () => {
   it("are in the file, whole, before they are in the database", async () => {
     const seen: string[][] = [];
     const watched: Facts = {
+      slot: chain.world.facts.slot,
+      slots: () => chain.world.facts.slots(),
       of: (org) => chain.world.facts.of(org),
       touch: (...args) => chain.world.facts.touch(...args),
       count: (...args) => chain.world.facts.count(...args),
@@ -66,6 +68,8 @@ describe("checkpoints", () => {
 
   it("are signed again after a crash between the file and the database, without a fault", async () => {
     const crashing: Facts = {
+      slot: chain.world.facts.slot,
+      slots: () => chain.world.facts.slots(),
       of: (org) => chain.world.facts.of(org),
       touch: (...args) => chain.world.facts.touch(...args),
       count: (...args) => chain.world.facts.count(...args),

@@ -365,6 +365,14 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
           expect(event.previousHash).toEqual(at === 0 ? Buffer.alloc(32) : chain[at - 1]?.hash);
       });
 
+      it("writes them into this node's slot, which is one of those that it knows, in ascending order", async () => {
+        await world.commit(null);
+        const slots = await world.facts.slots();
+        expect(slots).toEqual([...new Set(slots)].sort((one, other) => one - other));
+        expect(slots).toContain(world.facts.slot);
+        expect(new Set((await events()).map((event) => event.slot))).toEqual(new Set([world.facts.slot]));
+      });
+
       it("never runs back in time when the clock does", async () => {
         const { at: before } = await world.commit(null);
         const real = world.clock.ms;

@@ -10,7 +10,7 @@ import { codeOf } from "./reason.ts";
 import { Statements } from "./statements.ts";
 
 /** A node of one machine has one chain an org. */
-const SLOT = 0;
+export const SLOT = 0;
 const GENESIS = Buffer.alloc(32);
 
 export type JobResult = { readonly committed: Committed } | { readonly error: Error };

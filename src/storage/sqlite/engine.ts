@@ -6,7 +6,7 @@ import type { Raw } from "../column.ts";
 import { QUEUE_LIMITS, bytesOf } from "../engine.ts";
 import type { CommitWatch, Committed, Engine, EngineHealth, Job, QueueLimits, Scribe } from "../engine.ts";
 import { EventClock } from "../event-clock.ts";
-import { Committer } from "./committer.ts";
+import { Committer, SLOT } from "./committer.ts";
 import { emptyWal, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
 import type { Connection } from "./open.ts";
 import { codeOf, reasonOf } from "./reason.ts";
@@ -69,6 +69,7 @@ function startError(error: unknown): VaultError {
 
 class SqliteEngine implements Engine {
   readonly kind = "sqlite";
+  readonly slot = SLOT;
   readonly #open: () => Connections;
   readonly #lock: Connection;
   readonly #clock: EventClock;
@@ -97,6 +98,10 @@ class SqliteEngine implements Engine {
 
   now(): Date {
     return this.#clock.now();
+  }
+
+  slots(): Promise<readonly number[]> {
+    return Promise.resolve([SLOT]);
   }
 
   rows(_org: Id<"org">, sql: string, values: readonly Raw[]): Promise<readonly Readonly<Record<string, Raw>>[]> {
