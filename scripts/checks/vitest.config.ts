@@ -24,6 +24,7 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: ["sallyport-source", "node", "module-sync"] } },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/postgres/global-setup.ts"],
     environment: "node",
     env: { TMPDIR: throwAway() },
     pool: "forks",

@@ -1,0 +1,76 @@
+/**
+ * One PostgreSQL server for a run of the tests, started when the first test asks for it: a run that needs none pays
+ * nothing.
+ *
+ * The tests are in other processes. They ask on a socket in a folder that is this user's alone, and get the server's
+ * facts, or why there are none, as one line of JSON.
+ */
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+import { whyNoPostgres } from "./binaries.ts";
+import { createRoles } from "./roles.ts";
+import { PostgresServer } from "./server.ts";
+import type { PostgresFacts } from "./server.ts";
+
+/** Where to ask for the server, or why there is none to ask for. */
+export type PostgresSource = { readonly socket: string } | { readonly missing: string };
+
+export type PostgresAnswer = { readonly facts: PostgresFacts } | { readonly fault: string };
+
+declare module "vitest" {
+  interface ProvidedContext {
+    postgres: PostgresSource;
+  }
+}
+
+const ENGINES: readonly string[] = ["sqlite", "postgres"];
+
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const missing = engines().includes("postgres") ? whyNoPostgres() : "ENGINES does not name postgres";
+  if (missing !== null) {
+    project.provide("postgres", { missing });
+    return async () => {};
+  }
+
+  const folder = await mkdtemp(join(tmpdir(), "sallyport-tests-"));
+  await chmod(folder, 0o700);
+  let starting: Promise<PostgresServer> | null = null;
+  const door = createServer((socket) => {
+    const start = async (): Promise<PostgresServer> => {
+      const server = await PostgresServer.start();
+      await createRoles(server);
+      return server;
+    };
+    starting ??= start();
+    starting
+      .then<PostgresAnswer, PostgresAnswer>(
+        (server) => ({ facts: server.facts() }),
+        (error: unknown) => ({ fault: String(error) }),
+      )
+      .then((answer) => socket.on("error", () => undefined).end(`${JSON.stringify(answer)}\n`))
+      .catch(() => socket.destroy());
+  });
+  const socket = join(folder, "postgres");
+  await new Promise<void>((resolve, reject) => door.once("error", reject).listen(socket, resolve));
+  project.provide("postgres", { socket });
+
+  return async () => {
+    await new Promise((resolve) => door.close(resolve));
+    const server = await starting?.catch(() => null);
+    await server?.remove();
+    await rm(folder, { recursive: true, force: true });
+  };
+}
+
+/** ENGINES=sqlite,postgres: the engines that the tests run on. */
+function engines(): string[] {
+  const named = (process.env.ENGINES ?? ENGINES.join(",")).split(",").map((name) => name.trim());
+  for (const name of named) {
+    if (!ENGINES.includes(name))
+      throw new Error(`ENGINES names "${name}", which is none of ${ENGINES.join(", ")}: list them with commas`);
+  }
+  return named;
+}

@@ -1,0 +1,70 @@
+/**
+ * The roles that share a vault's database, and what each may do in a new one.
+ *
+ *     sallyport_owner     owns the databases and makes their tables
+ *     sallyport_service   no one's name: what the running vault may do
+ *     sallyport_app       the running vault, a member of sallyport_service
+ */
+import { randomBytes } from "node:crypto";
+import type pg from "pg";
+import { connect, createDatabase, dropDatabase, urlOf } from "./server.ts";
+import type { PostgresFacts, PostgresServer } from "./server.ts";
+
+export const OWNER = "sallyport_owner";
+export const SERVICE = "sallyport_service";
+export const APP = "sallyport_app";
+
+/** Once a server. Each role that can log in has a random password, which the server's `url` knows. */
+export async function createRoles(server: PostgresServer): Promise<void> {
+  await server.createRole(OWNER, "LOGIN");
+  await server.createRole(SERVICE, "NOLOGIN");
+  await server.createRole(APP, `LOGIN IN ROLE ${SERVICE}`);
+}
+
+export interface VaultDatabase {
+  readonly name: string;
+  /** As the running vault. */
+  readonly url: string;
+  /** As the owner of the database, who makes its tables. */
+  readonly ownerUrl: string;
+  readonly superuserUrl: string;
+  /** Drops it; whoever is still connected is cut off. */
+  remove(): Promise<void>;
+}
+
+/** A database of its own, under a random name, in which the roles of `createRoles` have their rights. */
+export async function createVaultDatabase(
+  facts: PostgresFacts,
+  options: { readonly template?: string } = {},
+): Promise<VaultDatabase> {
+  const name = `sallyport_${randomBytes(8).toString("hex")}`;
+  const superuserUrl = urlOf(facts, name, "postgres");
+  await through(urlOf(facts, "postgres", "postgres"), (client) =>
+    createDatabase(client, name, { ...options, owner: OWNER }),
+  );
+  await through(superuserUrl, (client) =>
+    client.query(`
+      REVOKE ALL ON DATABASE ${name} FROM PUBLIC;
+      GRANT CONNECT ON DATABASE ${name} TO ${SERVICE}, ${OWNER};
+      REVOKE ALL ON SCHEMA public FROM PUBLIC;
+      GRANT CREATE, USAGE ON SCHEMA public TO ${OWNER};
+      GRANT USAGE ON SCHEMA public TO ${SERVICE};
+    `),
+  );
+  return {
+    name,
+    url: urlOf(facts, name, APP),
+    ownerUrl: urlOf(facts, name, OWNER),
+    superuserUrl,
+    remove: () => through(urlOf(facts, "postgres", "postgres"), (client) => dropDatabase(client, name)),
+  };
+}
+
+async function through<T>(url: string, act: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await connect(url);
+  try {
+    return await act(client);
+  } finally {
+    await client.end();
+  }
+}
