@@ -1,5 +1,5 @@
 import { sep } from "node:path";
-import { HOUR, MINUTE, SECOND } from "#base";
+import { SECOND, formatSpan } from "#base";
 import type { Id } from "#base";
 import type { Response } from "#contract";
 import type { Facts, Store } from "#storage";
@@ -123,18 +123,7 @@ export class Condition {
       clock:
         clockBehindMs < CLOCK_LEEWAY_MS
           ? null
-          : `The machine's clock is ${about(clockBehindMs)} behind the last event. The vault's time goes on from that event at half speed until the clock has caught up: set it right.`,
+          : `The machine's clock is ${formatSpan(clockBehindMs)} behind the last event. The vault's time goes on from that event at half speed until the clock has caught up: set it right.`,
     };
   }
-}
-
-/** `90 seconds`, `25 hours`: enough for a person. */
-function about(ms: number): string {
-  const [unit, size] =
-    ms < 2 * MINUTE
-      ? (["seconds", SECOND] as const)
-      : ms < 2 * HOUR
-        ? (["minutes", MINUTE] as const)
-        : (["hours", HOUR] as const);
-  return `${String(Math.round(ms / size))} ${unit}`;
 }

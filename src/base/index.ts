@@ -1,8 +1,9 @@
 /**
  * base: the words every room speaks.
  *
- * Errors and their codes, branded ids, names, permissions, actors, calls and permits, time, and the wrapper that keeps a
- * value out of logs. Nothing here does I/O and nothing here knows a room above it.
+ * Errors and their codes, branded ids, names, permissions, actors, calls and permits, time, sizes and spans as a
+ * person reads them, and the wrapper that keeps a value out of logs. Nothing here does I/O and nothing here knows a room
+ * above it.
  */
 export { ERRORS, VaultError, isVaultError } from "./error.ts";
 export type { ErrorCode, ErrorDetail } from "./error.ts";
@@ -23,6 +24,7 @@ export type {
   Permit,
   ServiceKind,
 } from "./authority.ts";
+export { formatSize, formatSpan } from "./quantity.ts";
 export { Redacted } from "./redacted.ts";
 export { isLoopback, sourceOf } from "./address.ts";
 export { decodeBase32, encodeBase32 } from "./base32.ts";

@@ -35,20 +35,3 @@ export interface Check {
 export const ok = (what: string): Finding => ({ result: "ok", what });
 export const warning = (what: string, remedy: string): Finding => ({ result: "warning", what, remedy });
 export const failed = (what: string, remedy: string): Finding => ({ result: "failed", what, remedy });
-
-/** `180 KiB`, `12 MiB`, `3.4 GiB`. */
-export function size(bytes: number): string {
-  const mib = bytes / 1024 ** 2;
-  if (mib < 1) return `${String(Math.round(bytes / 1024))} KiB`;
-  return mib >= 1024 ? `${(mib / 1024).toFixed(1)} GiB` : `${String(Math.round(mib))} MiB`;
-}
-
-/** `40 seconds`, `3 hours`, `12 days`. */
-export function span(ms: number): string {
-  const seconds = Math.abs(ms) / 1000;
-  if (seconds < 120) return `${String(Math.round(seconds))} seconds`;
-  if (seconds < 7200) return `${String(Math.round(seconds / 60))} minutes`;
-  return seconds < 172_800
-    ? `${String(Math.round(seconds / 3600))} hours`
-    : `${String(Math.floor(seconds / 86_400))} days`;
-}

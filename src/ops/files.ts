@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
 import { access, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isVaultError } from "#base";
+import { formatSize, formatSpan, isVaultError } from "#base";
 import { fileRootKey, loadSigner, readAuthorities, readCertificate, termOf } from "#crypto";
-import { failed, ok, size, span, warning } from "./check.ts";
+import { failed, ok, warning } from "./check.ts";
 import type { Check, Finding, Scene } from "./check.ts";
 
 const MIB = 1024 ** 2;
@@ -63,7 +63,7 @@ async function diskSpace({ config: { dataFolder: folder } }: Scene): Promise<Fin
   const { bavail, bsize, blocks, ffree, files } = await statfs(await nearest(folder));
   const free = bavail * bsize;
   const inodes = files > 0 && ffree < LEAST_INODES ? `, and ${String(ffree)} inodes` : "";
-  const what = `${size(free)} of ${size(blocks * bsize)} are free${inodes}`;
+  const what = `${formatSize(free)} of ${formatSize(blocks * bsize)} are free${inodes}`;
   const remedy = "Make room on that disk: a vault that cannot write its audit log refuses everything.";
   if (free < LEAST_BYTES || (inodes !== "" && ffree < LEAST_INODES / 10)) return failed(what, remedy);
   return free < FEW_BYTES || inodes !== "" ? warning(what, remedy) : ok(what);
@@ -136,8 +136,8 @@ async function certificate({ config: { tls }, now }: Scene): Promise<Finding> {
     const term = termOf({ validFrom, validTo }, now);
     if (term === "early")
       return failed(`it is valid only from ${validFrom.toISOString()} on`, "Set the clock right, or take another.");
-    if (term === "ended") return failed(`it has ended ${span(left)} ago`, remedy);
-    const what = `it ends in ${span(left)}, and its key fits`;
+    if (term === "ended") return failed(`it has ended ${formatSpan(left)} ago`, remedy);
+    const what = `it ends in ${formatSpan(left)}, and its key fits`;
     return term === "ends soon" ? warning(what, remedy) : ok(what);
   } catch (error) {
     if (!isVaultError(error)) throw error;
@@ -167,7 +167,7 @@ function checkpoints({ database, running, now }: Scene): Finding {
   const since =
     newestCheckpointAt === null
       ? "none was ever signed"
-      : `the last is ${span(now.getTime() - newestCheckpointAt.getTime())} old`;
+      : `the last is ${formatSpan(now.getTime() - newestCheckpointAt.getTime())} old`;
   const isCovered = newestCheckpointAt !== null && newestCheckpointAt >= newestEventAt;
   if (isCovered) return ok(`${since}, and nothing happened after it`);
   if (running !== null && now.getTime() - newestEventAt.getTime() < LATE_MS) return ok(since);

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { totalmem } from "node:os";
-import { isVaultError } from "#base";
+import { formatSize, formatSpan, isVaultError } from "#base";
 import { driverVersion } from "#storage";
-import { failed, ok, size, span, warning } from "./check.ts";
+import { failed, ok, warning } from "./check.ts";
 import type { Check, Finding, Scene } from "./check.ts";
 
 const MIB = 1024 ** 2;
@@ -46,12 +46,12 @@ function clock({ now, database: looked, running }: Scene): Finding {
   const newest = looked instanceof Error ? null : (looked?.newestEventAt ?? null);
   const remedy = "Set the clock right, and let it be kept right (NTP).";
   const ahead = newest === null ? 0 : newest.getTime() - now.getTime();
-  if (ahead > CLOCK_LEEWAY_MS) return failed(`it is ${span(ahead)} behind the last event`, remedy);
+  if (ahead > CLOCK_LEEWAY_MS) return failed(`it is ${formatSpan(ahead)} behind the last event`, remedy);
   const vaults = running?.date ?? null;
   const apart = vaults === null ? 0 : Math.max(0, Math.abs(vaults.getTime() - now.getTime()));
-  if (apart > CLOCK_LEEWAY_MS) return failed(`it and the vault's time are ${span(apart)} apart`, remedy);
+  if (apart > CLOCK_LEEWAY_MS) return failed(`it and the vault's time are ${formatSpan(apart)} apart`, remedy);
   const jumped = Math.abs(Date.now() - (performance.timeOrigin + performance.now()));
-  if (jumped > CLOCK_LEEWAY_MS) return warning(`it was moved by ${span(jumped)} while this ran`, remedy);
+  if (jumped > CLOCK_LEEWAY_MS) return warning(`it was moved by ${formatSpan(jumped)} while this ran`, remedy);
   return ok(newest === null ? now.toISOString() : `${now.toISOString()}, after the last event`);
 }
 
@@ -63,7 +63,7 @@ function database({ database: looked, running }: Scene): Finding {
       ? failed(what, "Put back a copy of the database, or name its folder with --data.")
       : warning(what, "Run this as the vault's user.");
   }
-  const what = `${size(looked.bytes)}, SQLite ${looked.sqlite}`;
+  const what = `${formatSize(looked.bytes)}, SQLite ${looked.sqlite}`;
   if (looked.damage === null)
     return ok(`${what}; not checked while ${running === null ? "it is large" : "the vault uses it"}`);
   if (looked.damage.length === 0) return ok(`${what}, whole`);
@@ -87,7 +87,7 @@ async function descriptors(): Promise<Finding> {
 function memory({ config: { maxMemoryMb } }: Scene): Finding {
   const group = process.constrainedMemory();
   const allowed = group > 0 && group < totalmem() ? group : totalmem();
-  const what = `${size(allowed)} may be used, and the vault turns requests away from ${String(maxMemoryMb)} MiB on`;
+  const what = `${formatSize(allowed)} may be used, and the vault turns requests away from ${String(maxMemoryMb)} MiB on`;
   if (maxMemoryMb * MIB > allowed)
     return failed(what, "Set --max-memory-mb lower: the system would end the vault first.");
   return allowed < SMALL_MEMORY

@@ -226,7 +226,7 @@ describe("a fault is found by", () => {
     const look = async () => (await doctor(folder, tls))("certificate");
     const day = (days: number) => new Date(Date.now() + days * DAY);
     lay({ from: day(-1), to: day(60) });
-    expect(await look()).toMatchObject({ result: "ok", what: "it ends in 59 days, and its key fits" });
+    expect(await look()).toMatchObject({ result: "ok", what: "it ends in 60 days, and its key fits" });
     lay({ from: day(-1), to: day(5) });
     expect((await look()).result).toBe("warning");
     lay({ from: day(-9), to: day(-4) });

@@ -1,3 +1,4 @@
+import { formatSize } from "#base";
 import type { Response } from "#contract";
 import type { Cli } from "../cli.ts";
 import type { Command } from "../command.ts";
@@ -47,8 +48,8 @@ function showStatus(answer: Response<"status.get">, out: Output): void {
     "in checkpoints": audit.checkpointedEvents,
     "last checkpoint": formatTime(audit.lastCheckpointAt),
     "checkpoint file": audit.checkpointPlace,
-    database: bytes(answer.databaseBytes),
-    "waiting for a commit": `${String(answer.queue.jobs)} (${bytes(answer.queue.bytes)})`,
+    database: formatSize(answer.databaseBytes),
+    "waiting for a commit": `${String(answer.queue.jobs)} (${formatSize(answer.queue.bytes)})`,
     "root key of": formatTime(answer.keys.rootKeyAt),
     "data keys": answer.keys.dataKeys,
     "oldest data key of": formatTime(answer.keys.oldestDataKeyAt),
@@ -56,10 +57,6 @@ function showStatus(answer: Response<"status.get">, out: Output): void {
     [`turned away in ${String(answer.turnedAway.minutes)} minutes`]: `${String(answer.turnedAway.rateLimited)} too many of one source, ${String(answer.turnedAway.overloaded)} too many in all`,
   });
   for (const warning of answer.warnings) out.warn(warning);
-}
-
-function bytes(count: number): string {
-  return count < 1024 ** 2 ? `${String(Math.ceil(count / 1024))} KiB` : `${String(Math.round(count / 1024 ** 2))} MiB`;
 }
 
 /** A vault that is not ready says so with status 503 and the same body. */
