@@ -1,73 +1,17 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { startVault } from "../harness.ts";
-import type { Client, TestVault } from "../harness.ts";
-import { sallyport, sallyportArgs, surroundings } from "./harness.ts";
-import type { Around } from "./harness.ts";
+import { describe, expect, test, vi } from "vitest";
+import { openDesk } from "./desk.ts";
+import { sallyport, sallyportArgs } from "./harness.ts";
 import { HostileServer } from "./hostile-server.ts";
-import { Tap } from "./tap.ts";
 
-let vault: TestVault;
-let owner: Client;
-let tap: Tap;
-let folder: string;
-let around: Around & { env: Record<string, string> };
-let namespace: string;
-let counted = 0;
-
-beforeAll(async () => {
-  vault = await startVault();
-  ({ owner } = vault);
-});
-afterAll(() => vault.close());
-beforeEach(async () => {
-  tap = await Tap.before(vault.url);
-  folder = mkdtempSync(join(tmpdir(), "sallyport-cli-"));
-  namespace = `ns-${String((counted += 1))}`;
-  await owner.do("namespace.create", { body: { name: namespace } });
-  around = as(owner);
-});
-afterEach(async () => {
-  await tap.close();
-  rmSync(folder, { recursive: true });
-});
-
-const as = ({ token }: Client) => ({
-  env: surroundings(folder, {
-    SALLYPORT_ADDRESS: tap.url,
-    SALLYPORT_TOKEN: token ?? "",
-    SALLYPORT_NAMESPACE: namespace,
-  }),
-  folder,
-});
-const run = (argv: string) => sallyport(argv, around);
-/** Who may list secrets here, and not write them. */
-async function builder(): Promise<Client> {
-  const login = `bea-${namespace}`;
-  const client = await vault.user(login);
-  await owner.do("grant.create", { body: { principal: login, role: "builder", namespace } });
-  return client;
-}
-const at = (secret: string, environment = "dev") => ({ environment, namespace, secret });
-const write = (name: string, value: string, more = {}, environment = "dev") =>
-  owner.do("secret.write", { params: at(name, environment), body: { value, ...more } });
-const valueOf = async (name: string, environment = "dev") => {
-  const { value, encoding } = await owner.do("secret.reveal", {
-    params: at(name, environment),
-    body: { reason: "a test" },
-  });
-  return Buffer.from(value, encoding).toString();
-};
-const names = async (environment = "dev") =>
-  (await owner.do("secret.list", { params: { environment, namespace } })).items.map(({ name }) => name);
+const desk = openDesk();
+const { at, builder, write, valueOf, names } = desk;
+const run = (argv: string) => sallyport(argv, desk.around);
 /** A workload whose manifest refers to `name`, deployed in dev. */
 async function used(name: string): Promise<void> {
-  await owner.do("workload.create", { params: { namespace }, body: { name: "etl" } });
-  const params = { namespace, workload: "etl" };
-  await owner.do("manifest.save", { params, body: { variables: { X: { secret: name } } } });
-  await owner.do("deployment.set", { params: { ...params, environment: "dev" }, body: { version: 1 } });
+  await desk.owner.do("workload.create", { params: { namespace: desk.namespace }, body: { name: "etl" } });
+  const params = { namespace: desk.namespace, workload: "etl" };
+  await desk.owner.do("manifest.save", { params, body: { variables: { X: { secret: name } } } });
+  await desk.owner.do("deployment.set", { params: { ...params, environment: "dev" }, body: { version: 1 } });
 }
 
 describe("secret copy", () => {
@@ -77,9 +21,9 @@ describe("secret copy", () => {
     const ran = await run("secret copy A B --to prod --yes");
     expect(ran).toMatchObject({ code: 0, stderr: "" });
     expect(ran.out).toMatch(/^A +A +create +.*\nB +B +create /m);
-    expect(ran.out).toContain(`Copied 2 secrets from dev/${namespace} to prod/${namespace}.\n`);
+    expect(ran.out).toContain(`Copied 2 secrets from dev/${desk.namespace} to prod/${desk.namespace}.\n`);
     expect([await valueOf("A", "prod"), await names()]).toEqual(["c4nary-a", ["A", "B"]]);
-    expect((await owner.do("secret.get", { params: at("A", "prod") })).description).toBe("of a");
+    expect((await desk.owner.do("secret.get", { params: at("A", "prod") })).description).toBe("of a");
     expect(ran.out).not.toContain("c4nary");
   });
 
@@ -87,7 +31,7 @@ describe("secret copy", () => {
     await write("A", "a");
     await write("B", "b");
     await write("B", "other", {}, "prod");
-    const ran = await run(`secret copy --all --to prod/${namespace} --preview`);
+    const ran = await run(`secret copy --all --to prod/${desk.namespace} --preview`);
     expect(ran.code).toBe(0);
     expect(ran.out).toMatch(
       /^NAME +IN PROD\/NS-\d+ +WHAT +VERSION THERE +USED BY\nA +A +create +- +-\nB +B +taken +1 +-\n$/,
@@ -105,10 +49,10 @@ describe("secret copy", () => {
       expect([argv, ran.code, await names("prod")]).toEqual([argv, 6, ["B"]]);
     }
     expect((await run("secret copy A B --to prod --overwrite --yes")).code).toBe(0);
-    expect([await valueOf("B", "prod"), (await owner.do("secret.get", { params: at("B", "prod") })).version]).toEqual([
-      "b",
-      2,
-    ]);
+    expect([
+      await valueOf("B", "prod"),
+      (await desk.owner.do("secret.get", { params: at("B", "prod") })).version,
+    ]).toEqual(["b", 2]);
   });
 
   test("--as gives one another name, in the same scope as well", async () => {
@@ -122,7 +66,7 @@ describe("secret copy", () => {
     await write("A", "a");
     const ran = await run("secret copy A --to prod");
     expect([ran.code, await names("prod")]).toEqual([2, []]);
-    expect(ran.stderr).toContain(`Copy A from dev/${namespace} to prod/${namespace}?`);
+    expect(ran.stderr).toContain(`Copy A from dev/${desk.namespace} to prod/${desk.namespace}?`);
   });
 
   test.each([
@@ -140,7 +84,7 @@ describe("secret copy", () => {
     const ran = await run(argv);
     expect([ran.code, ran.out]).toEqual([2, ""]);
     expect(ran.stderr).toContain(said);
-    expect(tap.seen).toEqual([]);
+    expect(desk.tap.seen).toEqual([]);
   });
 
   test("of what is not there, or may not be written, ends with 5 and 4", async () => {
@@ -149,7 +93,7 @@ describe("secret copy", () => {
     expect([none.code, none.stderr]).toEqual([5, expect.stringMatching(/^ {2}NOT: /m)]);
     expect((await run("secret copy --all --env prod --to dev")).code).toBe(5);
     expect(await names("prod")).toEqual([]);
-    const bea = as(await builder());
+    const bea = desk.as(await builder());
     expect((await sallyport("secret copy A --to prod --yes", bea)).code).toBe(4);
   });
 });
@@ -158,7 +102,7 @@ describe("secret move", () => {
   test("renames; the old name can be restored", async () => {
     await write("OLD", "v");
     const ran = await run("secret move OLD --as NEW --yes");
-    expect(ran.out).toContain(`Moved OLD to NEW in dev/${namespace}.\n`);
+    expect(ran.out).toContain(`Moved OLD to NEW in dev/${desk.namespace}.\n`);
     expect([await names(), await valueOf("NEW")]).toEqual([["NEW"], "v"]);
     expect((await run("secret restore OLD")).code).toBe(0);
   });
@@ -199,15 +143,15 @@ describe("secret compare", () => {
     await write("OTHER", "c4nary-1");
     await write("OTHER", "c4nary-2", {}, "prod");
     const ran = await sallyportArgs(
-      ["secret", "compare", `dev/${namespace}`, `prod/${namespace}`, "--values", "--reason", "release 12"],
-      around,
+      ["secret", "compare", `dev/${desk.namespace}`, `prod/${desk.namespace}`, "--values", "--reason", "release 12"],
+      desk.around,
     );
     expect(ran.code).toBe(1);
     expect(ran.out).toMatch(/^! +OTHER/m);
     expect(ran.out).toMatch(/^= +SAME/m);
     expect(ran.stderr).toBe("1 difference in the names and values of 2 secrets.\n");
     expect(ran.out + ran.stderr).not.toContain("c4nary");
-    const { items } = await owner.do("audit.list", { query: { limit: "10" } });
+    const { items } = await desk.owner.do("audit.list", { query: { limit: "10" } });
     expect(JSON.stringify(items)).toContain("release 12");
   });
 
@@ -234,7 +178,7 @@ describe("secret compare", () => {
     const ran = await run(argv);
     expect([ran.code, ran.out]).toEqual([2, ""]);
     expect(ran.stderr).toContain(said);
-    expect(tap.seen).toEqual([]);
+    expect(desk.tap.seen).toEqual([]);
   });
 
   test("what answers and is no vault is no comparison: never 0", async () => {
@@ -243,8 +187,8 @@ describe("secret compare", () => {
     for (const body of [{}, { items: null }, { valuesCompared: false }]) {
       server.on("POST /v1/secrets/compare", { body });
       const ran = await sallyport("secret compare dev prod", {
-        ...around,
-        env: { ...around.env, SALLYPORT_ADDRESS: url },
+        ...desk.around,
+        env: { ...desk.around.env, SALLYPORT_ADDRESS: url },
       });
       expect([ran.code, ran.out]).toEqual([8, ""]);
     }
@@ -254,7 +198,7 @@ describe("secret compare", () => {
 
 describe("secret search", () => {
   const found = async (flags: string): Promise<string[]> => {
-    const ran = await run(`secret search -n ${namespace} ${flags} --json`);
+    const ran = await run(`secret search -n ${desk.namespace} ${flags} --json`);
     expect([flags, ran.code, ran.stderr]).toEqual([flags, 0, ""]);
     return (JSON.parse(ran.out) as { name: string }[]).map(({ name }) => name).sort();
   };
@@ -293,7 +237,7 @@ describe("secret search", () => {
 
   test("shows people where, when it was used and when it is due", async () => {
     await write("DB_URL", "v", { rotateBy: "2090-01-01T00:00:00Z", tags: ["db"] });
-    const { out } = await run(`secret search -n ${namespace}`);
+    const { out } = await run(`secret search -n ${desk.namespace}`);
     expect(out).toMatch(/^ENVIRONMENT +NAMESPACE +NAME +VERSION +UPDATED +BY +LAST USED +ROTATE BY +TAGS +OWNER\n/);
     expect(out).toMatch(/^dev +ns-\d+ +DB_URL +1 .* owner +- +2090-01-01 00:00:00Z +db +-$/m);
     const none = await run("secret search --contains no_such_thing");
@@ -308,7 +252,7 @@ describe("secret search", () => {
     const ran = await run(`secret search ${flags}`);
     expect([ran.code, ran.out]).toEqual([2, ""]);
     expect(ran.stderr).toContain(said);
-    expect(tap.seen).toEqual([]);
+    expect(desk.tap.seen).toEqual([]);
   });
 });
 
@@ -327,7 +271,7 @@ describe("secret generate", () => {
     expect(ran).toMatchObject({
       code: 0,
       stderr: "",
-      out: `dev/${namespace}/KEY was created with a random value; it is at version 1.\n`,
+      out: `dev/${desk.namespace}/KEY was created with a random value; it is at version 1.\n`,
     });
     const value = await valueOf("KEY");
     expect(value).toMatch(form);
@@ -359,7 +303,7 @@ describe("What uses a secret", () => {
     await write("DB_URL", "v");
     await used("DB_URL");
     expect((await run("secret show DB_URL")).out).toMatch(/^last used: +never$/m);
-    expect((await run(`run --workload ${namespace}/etl -- true`)).code).toBe(0);
+    expect((await run(`run --workload ${desk.namespace}/etl -- true`)).code).toBe(0);
     // The last use is kept when there is time, and not with the exchange.
     await vi.waitFor(async () => expect((await run("secret show DB_URL")).out).toContain("etl in dev"), {
       timeout: 30_000,
@@ -377,7 +321,7 @@ describe("What uses a secret", () => {
   test("`secret delete` says it and asks; with --yes it is said all the same", async () => {
     await write("DB_URL", "v");
     await used("DB_URL");
-    const said = `warning: DB_URL is used by ${namespace}/etl in dev (X)\n`;
+    const said = `warning: DB_URL is used by ${desk.namespace}/etl in dev (X)\n`;
     const ran = await run("secret delete DB_URL");
     expect([ran.code, ran.out, await names()]).toEqual([2, "", ["DB_URL"]]);
     expect(ran.stderr).toContain(
@@ -397,7 +341,7 @@ describe("What uses a secret", () => {
     await write("DB_URL", "v");
     await write("DB_URL", "v2");
     await used("DB_URL");
-    const said = `warning: DB_URL is used by ${namespace}/etl in dev (X)\n`;
+    const said = `warning: DB_URL is used by ${desk.namespace}/etl in dev (X)\n`;
     const asked = await run("secret destroy DB_URL 1");
     expect([asked.code, asked.stderr]).toEqual([
       2,

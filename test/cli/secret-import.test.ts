@@ -1,71 +1,20 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startVault } from "../harness.ts";
-import type { Client, TestVault } from "../harness.ts";
-import { sallyport, sallyportArgs, surroundings } from "./harness.ts";
+import { describe, expect, test } from "vitest";
+import { openDesk } from "./desk.ts";
+import { sallyport, sallyportArgs } from "./harness.ts";
 import type { Around, Ran } from "./harness.ts";
 import { HostileServer, problem } from "./hostile-server.ts";
-import { Tap } from "./tap.ts";
 
-let vault: TestVault;
-let owner: Client;
-let tap: Tap;
-let folder: string;
-let around: Around & { env: Record<string, string> };
-/** Each test has a namespace of its own. */
-let namespace: string;
-let counted = 0;
-
-beforeAll(async () => {
-  vault = await startVault();
-  ({ owner } = vault);
-});
-afterAll(() => vault.close());
-beforeEach(async () => {
-  tap = await Tap.before(vault.url);
-  folder = mkdtempSync(join(tmpdir(), "sallyport-cli-"));
-  namespace = `ns-${String((counted += 1))}`;
-  await owner.do("namespace.create", { body: { name: namespace } });
-  around = as(owner);
-});
-afterEach(async () => {
-  await tap.close();
-  rmSync(folder, { recursive: true });
-});
-
-const as = ({ token }: Client) => ({
-  env: surroundings(folder, {
-    SALLYPORT_ADDRESS: tap.url,
-    SALLYPORT_TOKEN: token ?? "",
-    SALLYPORT_NAMESPACE: namespace,
-  }),
-  folder,
-});
-/** Who may list secrets here, and not write them. */
-async function builder(): Promise<Client> {
-  const login = `bea-${namespace}`;
-  const client = await vault.user(login);
-  await owner.do("grant.create", { body: { principal: login, role: "builder", namespace } });
-  return client;
-}
-const here = (secret: string) => ({ environment: "dev", namespace, secret });
-const write = (name: string, value: string, more = {}) =>
-  owner.do("secret.write", { params: here(name), body: { value, ...more } });
-const valueOf = async (name: string) => {
-  const { value, encoding } = await owner.do("secret.reveal", { params: here(name), body: { reason: "a test" } });
-  return Buffer.from(value, encoding).toString();
-};
-const names = async () =>
-  (await owner.do("secret.list", { params: { environment: "dev", namespace } })).items.map(({ name }) => name);
+const desk = openDesk();
+const { at, builder, write, valueOf, names } = desk;
 const file = (name: string, content: string | Buffer, mode = 0o600): string => {
-  const path = join(folder, name);
+  const path = join(desk.folder, name);
   writeFileSync(path, content, { mode });
   return path;
 };
 const run = (flags: string, path: string, more: Around = {}): Promise<Ran> =>
-  sallyportArgs(["secret", "import", path, ...flags.split(" ").filter(Boolean)], { ...around, ...more });
+  sallyportArgs(["secret", "import", path, ...flags.split(" ").filter(Boolean)], { ...desk.around, ...more });
 const rows = (out: string) =>
   Object.fromEntries(
     out.split("\n").flatMap((line) => {
@@ -74,7 +23,7 @@ const rows = (out: string) =>
       return name === "" ? [] : [[name, `${what} ${version}`]];
     }),
   );
-const previewed = () => tap.asked("POST").map(({ body }) => (body as { preview?: boolean }).preview === true);
+const previewed = () => desk.tap.asked("POST").map(({ body }) => (body as { preview?: boolean }).preview === true);
 
 const DOTENV = "# of the app\nDB_URL='postgres://c4nary@db/app'\nAPI_KEY=c4nary-2\nexport MODE=c4nary-3\n";
 
@@ -85,12 +34,12 @@ describe("secret import", () => {
     const ran = await run("--yes", file(".env", DOTENV));
     expect(ran).toMatchObject({ code: 0 });
     expect(rows(ran.out)).toEqual({ DB_URL: "create 1", API_KEY: "write 2", MODE: "unchanged 1" });
-    expect(ran.out).toMatch(new RegExp(`^2 secrets written to dev/${namespace}\\.$`, "m"));
+    expect(ran.out).toMatch(new RegExp(`^2 secrets written to dev/${desk.namespace}\\.$`, "m"));
     expect(ran.stderr).toBe(
-      `create: 1, write: 1, unchanged: 1\n${folder}/.env still holds the values as plain text: remove it where it is not needed any more.\n`,
+      `create: 1, write: 1, unchanged: 1\n${desk.folder}/.env still holds the values as plain text: remove it where it is not needed any more.\n`,
     );
-    expect(tap.asked("POST").map(({ asked }) => asked)).toEqual([
-      `POST /v1/environments/dev/namespaces/${namespace}/secrets`,
+    expect(desk.tap.asked("POST").map(({ asked }) => asked)).toEqual([
+      `POST /v1/environments/dev/namespaces/${desk.namespace}/secrets`,
     ]);
     expect([await valueOf("DB_URL"), await valueOf("API_KEY")]).toEqual(["postgres://c4nary@db/app", "c4nary-2"]);
     expect(ran.out + ran.stderr).not.toContain("c4nary");
@@ -110,7 +59,9 @@ describe("secret import", () => {
     const ran = await run("", file(".env", DOTENV));
     expect([ran.code, previewed(), await names()]).toEqual([2, [true], []]);
     expect(rows(ran.out)).toEqual({ DB_URL: "create -", API_KEY: "create -", MODE: "create -" });
-    expect(ran.stderr).toContain(`Write 3 secrets to dev/${namespace}? There is no terminal to ask at: say --yes.`);
+    expect(ran.stderr).toContain(
+      `Write 3 secrets to dev/${desk.namespace}? There is no terminal to ask at: say --yes.`,
+    );
   });
 
   test.each(["json", "yaml"])("takes %s with what else is known of a name; bytes come as base64", async (format) => {
@@ -127,10 +78,10 @@ describe("secret import", () => {
       },
     });
     expect(await run(`--yes --format ${format}`, file("x", content))).toMatchObject({ code: 0 });
-    const { value, encoding } = await owner.do("secret.reveal", { params: here("KEY"), body: { reason: "a test" } });
+    const { value, encoding } = await desk.owner.do("secret.reveal", { params: at("KEY"), body: { reason: "a test" } });
     expect([value, encoding]).toEqual([bytes, "base64"]);
     expect(await valueOf("PLAIN")).toBe("007");
-    expect(await owner.do("secret.get", { params: here("KEY") })).toMatchObject({
+    expect(await desk.owner.do("secret.get", { params: at("KEY") })).toMatchObject({
       description: "of the proxy",
       tags: ["tls"],
       owner: "ops",
@@ -146,7 +97,7 @@ describe("secret import", () => {
     expect([ran.code, rows(ran.out)]).toEqual([0, { THERE: "describe 1", SAME: "unchanged 1", NOT: "missing -" }]);
     expect(ran.stderr).not.toContain("plain text");
     expect(ran.out).toContain("1 secret written");
-    expect((await owner.do("secret.get", { params: here("THERE") })).description).toBe("new");
+    expect((await desk.owner.do("secret.get", { params: at("THERE") })).description).toBe("new");
     expect(await names()).toEqual(["SAME", "THERE"]);
   });
 
@@ -158,12 +109,12 @@ describe("secret import", () => {
       expect(ran.out).toContain("unchanged");
     }
     expect((await run("--yes", file("m.yaml", "NOT: { owner: x }"))).out).toContain("0 secrets written");
-    expect((await owner.do("secret.get", { params: here("A") })).version).toBe(1);
+    expect((await desk.owner.do("secret.get", { params: at("A") })).version).toBe(1);
   });
 
   test("is one event of the log, with every name and no value", async () => {
     await run("--yes", file(".env", DOTENV));
-    const { items } = await owner.do("audit.list", { query: { action: "secret.bulk", limit: "1" } });
+    const { items } = await desk.owner.do("audit.list", { query: { action: "secret.bulk", limit: "1" } });
     for (const name of ["API_KEY", "DB_URL", "MODE"]) expect(JSON.stringify(items)).toContain(`"${name}"`);
     expect(JSON.stringify(items)).not.toContain("c4nary");
   });
@@ -171,7 +122,7 @@ describe("secret import", () => {
   test("takes stdin where --format says what it is, with --yes or --preview", async () => {
     expect((await run("--yes", "-", { stdin: DOTENV })).code).toBe(2);
     expect((await run("--format dotenv", "-", { stdin: DOTENV })).code).toBe(2);
-    expect(tap.seen).toEqual([]);
+    expect(desk.tap.seen).toEqual([]);
     const ran = await run("--format dotenv --yes", "-", { stdin: DOTENV });
     expect([ran.code, (await names()).length]).toEqual([0, 3]);
     expect(ran.stderr).not.toContain("plain text");
@@ -247,7 +198,7 @@ describe("secret import refuses before anything is sent:", () => {
     expect([ran.code, ran.out]).toEqual([code, ""]);
     expect(ran.stderr).toMatch(said);
     expect(ran.stderr).not.toMatch(/c4nary|\n\s+at /);
-    expect(tap.seen).toEqual([]);
+    expect(desk.tap.seen).toEqual([]);
   });
 
   test("more than 20 faults are counted", async () => {
@@ -256,11 +207,11 @@ describe("secret import refuses before anything is sent:", () => {
   });
 
   test("a folder, a file that is not there, a file that may not be read", async () => {
-    mkdirSync(join(folder, ".env.d"));
+    mkdirSync(join(desk.folder, ".env.d"));
     const locked = file(".env.locked", "A=1", 0o000);
     const cases: [string, RegExp][] = [
-      [join(folder, ".env.d"), /is a folder\./],
-      [join(folder, ".env.none"), /cannot be read: there is no such file\./],
+      [join(desk.folder, ".env.d"), /is a folder\./],
+      [join(desk.folder, ".env.none"), /cannot be read: there is no such file\./],
       // Opens, and cannot be read.
       ...(existsSync("/proc/self/mem") ? [["/proc/self/mem", /cannot be read: EIO\./] satisfies [string, RegExp]] : []),
       // The superuser may read it.
@@ -270,7 +221,7 @@ describe("secret import refuses before anything is sent:", () => {
       const ran = await run("--yes --format dotenv", path);
       expect([ran.code, ran.stderr]).toEqual([2, expect.stringMatching(said)]);
     }
-    expect(tap.seen).toEqual([]);
+    expect(desk.tap.seen).toEqual([]);
   });
 });
 
@@ -283,9 +234,13 @@ describe("secret import is all or nothing:", () => {
     const ran = await run("--yes", file(".env", lines(500)));
     expect([
       ran.code,
-      tap.asked("POST").length,
-      (await owner.do("secret.list", { params: { environment: "dev", namespace }, query: { limit: "1000" } })).items
-        .length,
+      desk.tap.asked("POST").length,
+      (
+        await desk.owner.do("secret.list", {
+          params: { environment: "dev", namespace: desk.namespace },
+          query: { limit: "1000" },
+        })
+      ).items.length,
     ]).toEqual([0, 1, 500]);
   });
 
@@ -297,7 +252,7 @@ describe("secret import is all or nothing:", () => {
   });
 
   test("who may not write learns that, and nothing is written", async () => {
-    const ran = await run("--yes", file(".env", DOTENV), as(await builder()));
+    const ran = await run("--yes", file(".env", DOTENV), desk.as(await builder()));
     expect([ran.code, ran.out, await names()]).toEqual([4, "", []]);
     expect(ran.stderr).toContain("missing: secret.write");
     expect(ran.stderr).not.toContain("c4nary");
@@ -307,7 +262,7 @@ describe("secret import is all or nothing:", () => {
 describe("secret import --in-parts", () => {
   test("writes more than one transaction takes, and says how far it is, n = 1,100", async () => {
     const ran = await run("--yes --in-parts", file(".env", lines(1_100)));
-    expect([ran.code, Object.keys(rows(ran.out)).length, tap.asked("POST").length]).toEqual([0, 1_100, 3]);
+    expect([ran.code, Object.keys(rows(ran.out)).length, desk.tap.asked("POST").length]).toEqual([0, 1_100, 3]);
     expect(ran.stderr).toContain(
       "Part 1 of 3 is written: 500 names.\nPart 2 of 3 is written: 500 names.\nPart 3 of 3 is written: 100 names.\n",
     );
@@ -317,7 +272,7 @@ describe("secret import --in-parts", () => {
   test("divides by bytes as well", async () => {
     const ran = await run("--yes --in-parts", file(".env", lines(40, "ü".repeat(30_000))));
     expect(ran.code).toBe(0);
-    const sizes = tap.asked("POST").map(({ headers }) => Number(headers["content-length"]));
+    const sizes = desk.tap.asked("POST").map(({ headers }) => Number(headers["content-length"]));
     expect(sizes.length).toBeGreaterThan(2);
     for (const size of sizes) expect(size).toBeLessThanOrEqual(1024 * 1024);
     expect((await names()).length).toBe(40);
@@ -337,8 +292,8 @@ describe("secret import --in-parts", () => {
     expect(ran.stderr).toContain(
       "Written: the 500 names above. Not written: the 700 names from N_0500 (line 502) to N_1199. Import the file again",
     );
-    const { items } = await owner.do("secret.list", {
-      params: { environment: "dev", namespace },
+    const { items } = await desk.owner.do("secret.list", {
+      params: { environment: "dev", namespace: desk.namespace },
       query: { limit: "1000" },
     });
     expect(items.length).toBe(500);
@@ -349,8 +304,8 @@ describe("secret import --in-parts", () => {
     await write("N_0001", "before");
     let left = 1;
     const cutLater = setInterval(() => {
-      if (tap.asked("POST").length === 1 && left-- === 1)
-        tap.cut(`POST /v1/environments/dev/namespaces/${namespace}/secrets`);
+      if (desk.tap.asked("POST").length === 1 && left-- === 1)
+        desk.tap.cut(`POST /v1/environments/dev/namespaces/${desk.namespace}/secrets`);
     }, 1);
     const ran = await run("--yes --in-parts", path);
     clearInterval(cutLater);
@@ -371,8 +326,8 @@ describe("What answers an import and is no vault is not believed:", () => {
   ])("%s", async (_, body) => {
     const server = new HostileServer();
     const url = await server.listen();
-    server.on(`POST /v1/environments/dev/namespaces/${namespace}/secrets`, { body });
-    const ran = await run("--yes", file(".env", DOTENV), { env: { ...around.env, SALLYPORT_ADDRESS: url } });
+    server.on(`POST /v1/environments/dev/namespaces/${desk.namespace}/secrets`, { body });
+    const ran = await run("--yes", file(".env", DOTENV), { env: { ...desk.around.env, SALLYPORT_ADDRESS: url } });
     expect(ran.code).toBe(8);
     expect(ran.stderr).toContain("not a vault");
     expect(ran.out + ran.stderr).not.toMatch(/c4nary|\n\s+at |undefined/);
@@ -382,10 +337,10 @@ describe("What answers an import and is no vault is not believed:", () => {
   test("control characters in its names do not reach the terminal", async () => {
     const server = new HostileServer();
     const url = await server.listen();
-    server.on(`POST /v1/environments/dev/namespaces/${namespace}/secrets`, {
+    server.on(`POST /v1/environments/dev/namespaces/${desk.namespace}/secrets`, {
       body: { preview: false, items: [{ name: "A\u001b[2J", action: "create\u001b", version: 1 }] },
     });
-    const ran = await run("--yes", file(".env", "A=1"), { env: { ...around.env, SALLYPORT_ADDRESS: url } });
+    const ran = await run("--yes", file(".env", "A=1"), { env: { ...desk.around.env, SALLYPORT_ADDRESS: url } });
     expect(ran.out + ran.stderr).not.toContain("\u001b");
     await server.close();
   });
@@ -393,8 +348,8 @@ describe("What answers an import and is no vault is not believed:", () => {
   test("a conflict ends with 6", async () => {
     const server = new HostileServer();
     const url = await server.listen();
-    server.on(`POST /v1/environments/dev/namespaces/${namespace}/secrets`, problem("precondition_failed", 412));
-    const ran = await run("--yes", file(".env", DOTENV), { env: { ...around.env, SALLYPORT_ADDRESS: url } });
+    server.on(`POST /v1/environments/dev/namespaces/${desk.namespace}/secrets`, problem("precondition_failed", 412));
+    const ran = await run("--yes", file(".env", DOTENV), { env: { ...desk.around.env, SALLYPORT_ADDRESS: url } });
     expect([ran.code, ran.out]).toEqual([6, ""]);
     await server.close();
   });
@@ -409,18 +364,17 @@ describe("secret export", () => {
       rotateBy: "2090-01-01T00:00:00Z",
     });
     await write("PLAIN", "c4nary");
-    const ran = await sallyport(`secret export --format ${format}`, around);
+    const ran = await sallyport(`secret export --format ${format}`, desk.around);
     expect([ran.code, ran.stderr]).toEqual([0, "2 names, and no value.\n"]);
     expect(ran.out).not.toContain("c4nary");
 
-    const there = (secret: string) => ({ environment: "prod", namespace, secret });
-    await owner.do("secret.write", { params: there("DB_URL"), body: { value: "other" } });
+    await desk.owner.do("secret.write", { params: at("DB_URL", "prod"), body: { value: "other" } });
     const imported = await sallyport(`secret import - --format ${format} --env prod --yes`, {
-      ...around,
+      ...desk.around,
       stdin: ran.out,
     });
     expect([imported.code, rows(imported.out)]).toEqual([0, { DB_URL: "describe 1", PLAIN: "missing -" }]);
-    expect(await owner.do("secret.get", { params: there("DB_URL") })).toMatchObject({
+    expect(await desk.owner.do("secret.get", { params: at("DB_URL", "prod") })).toMatchObject({
       description: 'a "main" one, = yes',
       tags: ["db"],
       owner: "007",
@@ -430,29 +384,35 @@ describe("secret export", () => {
 
   test("as CSV has a line for each name, and nothing that a spreadsheet would compute", async () => {
     await write("A", "c4nary", { description: '=HYPERLINK("x"),y', tags: ["a", "b"] });
-    const { out } = await sallyport("secret export --format csv", around);
+    const { out } = await sallyport("secret export --format csv", desk.around);
     const [header, line, end] = out.split("\r\n");
     expect(header).toBe(
       "environment,namespace,name,version,description,tags,owner,rotateBy,createdAt,createdBy,updatedAt,updatedBy,lastUsedAt",
     );
     expect(line).toMatch(
-      new RegExp(`^dev,${namespace},A,1,"'=HYPERLINK\\(""x""\\),y",a b,,,\\d{4}-[^,]*,owner,\\d{4}-[^,]*,owner,$`),
+      new RegExp(`^dev,${desk.namespace},A,1,"'=HYPERLINK\\(""x""\\),y",a b,,,\\d{4}-[^,]*,owner,\\d{4}-[^,]*,owner,$`),
     );
     expect(end).toBe("");
   });
 
   test("--all lists every scope, which an import does not take", async () => {
     await write("A", "c4nary");
-    const ran = await sallyport("secret export --all --format json", around);
+    const ran = await sallyport("secret export --all --format json", desk.around);
     expect(JSON.parse(ran.out)).toContainEqual(
-      expect.objectContaining({ environment: "dev", namespace, name: "A", version: 1, lastUsedAt: null }),
+      expect.objectContaining({
+        environment: "dev",
+        namespace: desk.namespace,
+        name: "A",
+        version: 1,
+        lastUsedAt: null,
+      }),
     );
     expect(ran.out).not.toContain("c4nary");
     const imported = await run("--yes --format json", "-", { stdin: ran.out });
     expect(imported.code).toBe(7);
     expect(imported.stderr).toContain("an export of all scopes");
-    expect((await sallyport("secret export --all --env dev", around)).code).toBe(2);
-    expect((await sallyport("secret export --json --format csv", around)).code).toBe(2);
+    expect((await sallyport("secret export --all --env dev", desk.around)).code).toBe(2);
+    expect((await sallyport("secret export --json --format csv", desk.around)).code).toBe(2);
   });
 
   test.each(["yaml", "json", "csv"])("as %s holds no character that a terminal would obey", async (format) => {
@@ -460,7 +420,7 @@ describe("secret export", () => {
     const url = await server.listen();
     const one = {
       environment: "dev",
-      namespace,
+      namespace: desk.namespace,
       name: "A",
       version: 1,
       description: "x\u001b[2J\u202ey",
@@ -473,20 +433,20 @@ describe("secret export", () => {
       updatedBy: "",
       lastUsed: null,
     };
-    server.on(`GET /v1/environments/dev/namespaces/${namespace}/secrets`, { body: { items: [one], next: null } });
-    const env = { ...around.env, SALLYPORT_ADDRESS: url };
-    const ran = await sallyport(`secret export --format ${format}`, { ...around, env });
+    server.on(`GET /v1/environments/dev/namespaces/${desk.namespace}/secrets`, { body: { items: [one], next: null } });
+    const env = { ...desk.around.env, SALLYPORT_ADDRESS: url };
+    const ran = await sallyport(`secret export --format ${format}`, { ...desk.around, env });
     expect([ran.code, ["\u001b", "\u202e", "\u0007"].filter((bad) => ran.out.includes(bad))]).toEqual([0, []]);
     expect(ran.out).toMatch(/x\\u(001b|\{1b\})/);
     await server.close();
   });
 
   test("of what nobody wrote is a file without names", async () => {
-    expect(await sallyport("secret export --format json", around)).toMatchObject({
+    expect(await sallyport("secret export --format json", desk.around)).toMatchObject({
       code: 0,
       out: "{}\n",
       stderr: "0 names, and no value.\n",
     });
-    expect(await sallyport("secret export", around)).toMatchObject({ code: 0, out: "{}\n" });
+    expect(await sallyport("secret export", desk.around)).toMatchObject({ code: 0, out: "{}\n" });
   });
 });
