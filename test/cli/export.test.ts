@@ -1,47 +1,26 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { openPrivateFile } from "../../src/cli/file.ts";
-import { startVault } from "../harness.ts";
-import type { Client, TestVault } from "../harness.ts";
+import { END, EXCHANGE, MINT, setUpBuildHost } from "./build-host.ts";
 import { fakeToken, sallyportArgs, surroundings } from "./harness.ts";
-import { Folder } from "./process.ts";
-import { Tap } from "./tap.ts";
 
-let vault: TestVault;
-let ci: Client;
-let tap: Tap;
-let folder: Folder;
-const DEV = { environment: "dev", namespace: "default" };
-const MINT = "POST /v1/namespaces/default/workloads/default/tokens";
-const EXCHANGE = "POST /v1/exchange";
-const END = "POST /v1/leases/self/end";
 const VALUE = "p'a\"ss $(id)";
-
-beforeAll(async () => {
-  vault = await startVault();
-  ci = await vault.service("builds", "ci");
-  await vault.owner.do("secret.write", { params: { ...DEV, secret: "X" }, body: { value: VALUE } });
-});
-afterAll(() => vault.close());
-beforeEach(async () => {
-  tap = await Tap.before(vault.url);
-  folder = new Folder();
-});
-afterEach(async () => {
-  await tap.close();
-  await folder.remove();
-});
+const host = setUpBuildHost({ X: VALUE });
 
 const run = (argv: readonly string[], env: Record<string, string> = {}, terminal?: number) =>
   sallyportArgs(["export", ...argv], {
-    folder: folder.path,
-    env: surroundings(folder.path, { SALLYPORT_ADDRESS: tap.url, SALLYPORT_TOKEN: ci.token ?? "", ...env }),
+    folder: host.folder.path,
+    env: surroundings(host.folder.path, {
+      SALLYPORT_ADDRESS: host.tap.url,
+      SALLYPORT_TOKEN: host.ci.token ?? "",
+      ...env,
+    }),
     ...(terminal === undefined ? {} : { terminal }),
   });
 const mode = (file: string) => statSync(file).mode & 0o777;
-const asked = () => tap.seen.map(({ asked: one, status }) => [one.split("?")[0], status]);
+const asked = () => host.tap.seen.map(({ asked: one, status }) => [one.split("?")[0], status]);
 
 describe("sallyport export", () => {
   test("mints, exchanges, writes the variables, and ends the lease at once", async () => {
@@ -52,9 +31,9 @@ describe("sallyport export", () => {
       [EXCHANGE, 200],
       [END, 200],
     ]);
-    expect(tap.seen[1]?.headers["idempotency-key"]).toMatch(/^[0-9a-f]{32}$/);
-    expect(tap.seen[2]?.body).toEqual({ exitCode: 0 });
-    const [launch] = (await vault.owner.do("injection.list", { query: {} })).items;
+    expect(host.tap.seen[1]?.headers["idempotency-key"]).toMatch(/^[0-9a-f]{32}$/);
+    expect(host.tap.seen[2]?.body).toEqual({ exitCode: 0 });
+    const [launch] = (await host.vault.owner.do("injection.list", { query: {} })).items;
     expect(launch).toMatchObject({ state: "exchanged", lease: { state: "ended", exitCode: 0 } });
   });
 
@@ -64,7 +43,7 @@ describe("sallyport export", () => {
     expect(said).toMatchObject({ environment: "dev", variables: { X: { value: VALUE, encoding: "utf8" } } });
     expect(said).not.toHaveProperty("lease");
     expect(ran.out).not.toContain("sp_");
-    expect(tap.asked(END)[0]?.status).toBe(200);
+    expect(host.tap.asked(END)[0]?.status).toBe(200);
   });
 
   test("as a Secret with the name and namespace that are said", async () => {
@@ -81,46 +60,46 @@ describe("sallyport export", () => {
   });
 
   test("into a file that only its owner can read, and over one only when told to", async () => {
-    const file = join(folder.path, "x.env");
+    const file = join(host.folder.path, "x.env");
     const first = await run(["--format", "systemd", "--output", file]);
     expect([first.code, first.out, mode(file)]).toEqual([0, "", 0o600]);
     const written = readFileSync(file, "utf8");
     expect(written).toBe(`X='p'"'"'a"ss $(id)'\n`);
 
-    const before = tap.seen.length;
+    const before = host.tap.seen.length;
     const again = await run(["--format", "toml", "--output", file]);
-    expect([again.code, tap.seen.length]).toEqual([6, before]);
+    expect([again.code, host.tap.seen.length]).toEqual([6, before]);
     expect(again.stderr).toContain("--force");
     expect(readFileSync(file, "utf8")).toBe(written);
     expect((await run(["--format", "toml", "--output", file, "--force"])).code).toBe(0);
     expect([readFileSync(file, "utf8"), mode(file)]).toEqual(['X = "p\'a\\"ss $(id)"\n', 0o600]);
-    expect(readdirSync(folder.path)).toEqual(["x.env"]);
+    expect(readdirSync(host.folder.path)).toEqual(["x.env"]);
   });
 
   test("not through a link, into no folder that is not there, and over no folder; nothing is minted for it", async () => {
-    const [link, aim] = [join(folder.path, "link"), join(folder.path, "aim")];
+    const [link, aim] = [join(host.folder.path, "link"), join(host.folder.path, "aim")];
     writeFileSync(aim, "kept");
     symlinkSync(aim, link);
     expect((await run(["--format", "toml", "--output", link])).code).toBe(6);
-    expect((await run(["--format", "toml", "--output", join(folder.path, "nowhere", "x")])).code).toBe(2);
-    expect(tap.seen).toEqual([]);
-    mkdirSync(join(folder.path, "there"));
-    const over = await run(["--format", "toml", "--force", "--output", join(folder.path, "there")]);
+    expect((await run(["--format", "toml", "--output", join(host.folder.path, "nowhere", "x")])).code).toBe(2);
+    expect(host.tap.seen).toEqual([]);
+    mkdirSync(join(host.folder.path, "there"));
+    const over = await run(["--format", "toml", "--force", "--output", join(host.folder.path, "there")]);
     expect([over.code, over.out]).toEqual([2, ""]);
-    expect(tap.asked(END)[0]?.body).toEqual({ exitCode: 1 });
+    expect(host.tap.asked(END)[0]?.body).toEqual({ exitCode: 1 });
     expect((await run(["--format", "toml", "--force", "--output", link])).code).toBe(0);
     expect(readFileSync(aim, "utf8")).toBe("kept");
-    expect(readdirSync(folder.path).sort()).toEqual(["aim", "link", "there"]);
+    expect(readdirSync(host.folder.path).sort()).toEqual(["aim", "link", "there"]);
   });
 
   test("a file that somebody makes meanwhile keeps its content", () => {
-    const path = join(folder.path, "raced");
+    const path = join(host.folder.path, "raced");
     const file = openPrivateFile(path, true);
     writeFileSync(path, "theirs");
     expect(() => file.commit("ours")).toThrow("is there already");
     file.discard();
     expect(readFileSync(path, "utf8")).toBe("theirs");
-    expect(readdirSync(folder.path)).toEqual(["raced"]);
+    expect(readdirSync(host.folder.path)).toEqual(["raced"]);
   });
 
   test("warns where the values are shown on a terminal", async () => {
@@ -130,7 +109,7 @@ describe("sallyport export", () => {
   });
 
   test("a value that the format cannot carry is named and not shown, and the token does not lie about", async () => {
-    const file = join(folder.path, "x.env");
+    const file = join(host.folder.path, "x.env");
     const ran = await run(["--format", "dotenv", "--output", file]);
     expect([ran.code, ran.out, existsSync(file)]).toEqual([7, "", false]);
     expect(ran.stderr).toContain("  X: its value holds a single quote together with one of");
@@ -140,30 +119,30 @@ describe("sallyport export", () => {
       ["exchange", 422],
       ["revoke", 200],
     ]);
-    expect(readdirSync(folder.path)).toEqual([]);
+    expect(readdirSync(host.folder.path)).toEqual([]);
   });
 
   test("takes an injection token as `run` does, alone, and a bound one with its runner's (R70, R72)", async () => {
     const params = { namespace: "default", workload: "default" };
-    const { items } = await ci.do("token.mint", { params, body: { environment: "dev" } });
+    const { items } = await host.ci.do("token.mint", { params, body: { environment: "dev" } });
     const token = { SALLYPORT_TOKEN: items[0]?.token ?? "" };
     expect(parse((await run(["--format", "yaml"], token)).out)).toEqual({ X: VALUE });
-    expect(tap.asked(MINT)).toEqual([]);
+    expect(host.tap.asked(MINT)).toEqual([]);
     const both = await run(["--format", "yaml", "--workload", "etl"], { SALLYPORT_TOKEN: fakeToken("inj") });
     expect([both.code, both.out]).toEqual([2, ""]);
     const used = await run(["--format", "yaml"], token);
     expect([used.code, used.out]).toEqual([3, ""]);
     expect(used.stderr).toContain("Ask whoever minted it");
 
-    await vault.owner.do("grant.create", { body: { principal: "builds", role: "operator", environment: "prod" } });
-    await vault.owner.do("deployment.set", { params: { ...params, environment: "prod" }, body: {} });
+    await host.vault.owner.do("grant.create", { body: { principal: "builds", role: "operator", environment: "prod" } });
+    await host.vault.owner.do("deployment.set", { params: { ...params, environment: "prod" }, body: {} });
     const bound = await run(["--env", "prod", "--format", "yaml"]);
     expect([bound.code, bound.out]).toEqual([3, ""]);
     expect(bound.stderr).toContain("--runner-file");
-    const runner = await vault.service("runner-1", "runner");
+    const runner = await host.vault.service("runner-1", "runner");
     const at = { environment: "prod", namespace: "default", workload: "default" };
-    await vault.owner.do("grant.create", { body: { principal: "runner-1", role: "runner", ...at } });
-    const file = join(folder.path, "runner");
+    await host.vault.owner.do("grant.create", { body: { principal: "runner-1", role: "runner", ...at } });
+    const file = join(host.folder.path, "runner");
     writeFileSync(file, runner.token ?? "", { mode: 0o600 });
     expect(await run(["--env", "prod", "--format", "yaml", "--runner-file", file])).toMatchObject({
       code: 0,
@@ -172,17 +151,17 @@ describe("sallyport export", () => {
   });
 
   test("a lease that cannot be ended changes nothing, an exchange that was lost twice writes nothing", async () => {
-    tap.cut(END);
+    host.tap.cut(END);
     expect(await run(["--format", "yaml"])).toMatchObject({ code: 0 });
-    tap.cut(EXCHANGE, 2);
-    const ran = await run(["--format", "json", "--output", join(folder.path, "x.json")]);
-    expect([ran.code, ran.out, readdirSync(folder.path)]).toEqual([8, "", []]);
+    host.tap.cut(EXCHANGE, 2);
+    const ran = await run(["--format", "json", "--output", join(host.folder.path, "x.json")]);
+    expect([ran.code, ran.out, readdirSync(host.folder.path)]).toEqual([8, "", []]);
   });
 
   test.each([[[]], [["--format", "xml"]], [["--format"]]])("`%j` says what is missing", async (argv) => {
     const ran = await run(argv);
     expect([ran.code, ran.out]).toEqual([2, ""]);
     expect(ran.stderr).toContain("--format");
-    expect(tap.seen).toEqual([]);
+    expect(host.tap.seen).toEqual([]);
   });
 });
