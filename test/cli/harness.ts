@@ -18,6 +18,8 @@ export interface Around {
   readonly folder?: string;
   /** The width of the terminal that stdout is. */
   readonly terminal?: number;
+  /** What `up` does; without it nothing. */
+  readonly up?: (settings: Settings) => Promise<number>;
 }
 
 /** One command line in this process. */
@@ -35,7 +37,7 @@ export async function sallyportArgs(argv: readonly string[], around: Around = {}
   const doors: Doors = {
     up: async (settings) => {
       up.push(settings);
-      return 0;
+      return around.up?.(settings) ?? 0;
     },
     version: "1.2.3",
     stdin: around.stdin === undefined ? new PassThrough().end() : Readable.from([Buffer.from(around.stdin)]),

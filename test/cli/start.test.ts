@@ -5,14 +5,35 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Ran } from "../harness.ts";
+import type { Settings } from "#settings";
+import { createVault } from "../../src/vault.ts";
+import { sallyportArgs, surroundings } from "./harness.ts";
 import { Folder } from "./process.ts";
 import { loadDriver } from "../../src/storage/sqlite/open.ts";
 
 const Driver = loadDriver();
 
+interface Refused {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `sallyport up` in this process, which ends as soon as it would listen: quicker than one of its own, where it is refused. */
+async function upIn(folder: Folder, args: readonly string[], env: Record<string, string> = {}): Promise<Refused> {
+  const up = async ({ config }: Settings): Promise<number> => {
+    const vault = await createVault(config, "1.2.3", { info: ignore, warn: ignore, error: ignore });
+    await vault.close();
+    return 0;
+  };
+  const around = { folder: folder.path, env: surroundings(folder.path, env), up };
+  const { code, out, stderr } = await sallyportArgs(["up", ...args], around);
+  return { code, stdout: out, stderr };
+}
+const ignore = (): void => undefined;
+
 /** What a start that failed has to be: its own exit code, the reason on stderr, nothing on stdout, no trace of the program. */
-function expectRefusal(ran: Ran, code: number, ...why: readonly string[]): void {
+function expectRefusal(ran: Refused, code: number, ...why: readonly string[]): void {
   expect(ran).toMatchObject({ code, stdout: "" });
   for (const part of why) expect(ran.stderr).toContain(part);
   expect(ran.stderr).not.toMatch(/\n\s+at |undefined|\[object/);
@@ -31,7 +52,7 @@ describe("A vault that was started before refuses to start, with a code for each
     server.kill("SIGTERM");
     expect((await server.ended).code).toBe(0);
   };
-  const up = (...args: string[]) => folder.run(["up", "--listen", "127.0.0.1:0", ...args]);
+  const up = (...args: string[]) => upIn(folder, ["--listen", "127.0.0.1:0", ...args]);
 
   test("21: a key file can be read by others", async () => {
     chmodSync(file("keys", "root.key"), 0o640);
@@ -39,9 +60,10 @@ describe("A vault that was started before refuses to start, with a code for each
     chmodSync(file("keys", "root.key"), 0o600);
   });
 
-  test("22: the key is another vault's", async () => {
+  test("22: the key is another vault's, as a process that ends", async () => {
     await createRootKeyFile(file("other-keys", "root.key"), createIdSource(systemClock));
-    expectRefusal(await up("--keys", file("other-keys")), 22, "root.key", "Put back the key file");
+    const ran = await folder.run(["up", "--listen", "127.0.0.1:0", "--keys", file("other-keys")]);
+    expectRefusal(ran, 22, "root.key", "Put back the key file");
   });
 
   test("23: the key is missing; no new one is made", async () => {
@@ -82,7 +104,7 @@ describe("A vault that was started before refuses to start, with a code for each
     const holder = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => holder.once("listening", resolve));
     const listen = `127.0.0.1:${String((holder.address() as AddressInfo).port)}`;
-    expectRefusal(await folder.run(["up", "--listen", listen]), 27, "--listen");
+    expectRefusal(await upIn(folder, ["--listen", listen]), 27, "--listen");
     await new Promise((resolve) => holder.close(resolve));
   });
 
@@ -98,7 +120,7 @@ describe("A vault that was started before refuses to start, with a code for each
       const other = new Folder();
       try {
         expectRefusal(
-          await other.run(["up", "--listen", "127.0.0.1:0", "--keys", "/proc/nothing/here"]),
+          await upIn(other, ["--listen", "127.0.0.1:0", "--keys", "/proc/nothing/here"]),
           20,
           "--keys",
           "cannot be made",
@@ -130,7 +152,7 @@ describe("In an empty folder `up` refuses with 20", () => {
   });
 
   test("plain HTTP beyond this machine, unless it is said to be meant", async () => {
-    expectRefusal(await folder.run(["up", "--listen", "0.0.0.0:0"]), 20, "--listen", "plain HTTP");
+    expectRefusal(await upIn(folder, ["--listen", "0.0.0.0:0"]), 20, "--listen", "plain HTTP");
     const server = await folder.up(["--listen", "0.0.0.0:0", "--insecure-plain-http"]);
     expect(server.url).toContain("0.0.0.0");
   });
