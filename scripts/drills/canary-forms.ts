@@ -5,6 +5,8 @@ export interface Canary {
   readonly name: string;
   readonly text: string;
   readonly forms: ReadonlyMap<string, Buffer>;
+  /** Those of the forms that no other one stands within: where these are not, none is. */
+  readonly needles: ReadonlyMap<string, Buffer>;
 }
 
 /** A value with the characters that encodings change. Its core of letters and digits survives most of them. */
@@ -45,15 +47,22 @@ export function canaryOf(name: string, text: string, core: string): Canary {
       forms.set(`${word} in base64url, shifted by ${String(shift)}`, Buffer.from(urlSafe(base64Of(bytes, shift))));
     }
   }
-  return { name, text, forms };
+  return { name, text, forms, needles: leastOf(forms) };
 }
 
 /** Which canaries stand in these bytes, and how. */
 export function findIn(bytes: Buffer, canaries: readonly Canary[]): string[] {
   return canaries.flatMap((canary) => {
-    const form = [...canary.forms].find(([, form]) => bytes.includes(form));
+    const form = [...canary.needles].find(([, form]) => bytes.includes(form));
     return form === undefined ? [] : [`${canary.name} (${form[0]})`];
   });
+}
+
+function leastOf(forms: ReadonlyMap<string, Buffer>): ReadonlyMap<string, Buffer> {
+  const all = [...forms];
+  const isLeast = ([, form]: (typeof all)[number], at: number): boolean =>
+    all.every(([, other], place) => (other.equals(form) ? place >= at : !form.includes(other)));
+  return new Map(all.filter(isLeast));
 }
 
 function asciiOnly(text: string): string {

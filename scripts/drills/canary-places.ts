@@ -56,9 +56,12 @@ export function searchTables(file: string, canaries: readonly Canary[]): string[
 export class ProcessWatch {
   readonly #canaries: () => readonly Canary[];
   readonly #found = new Set<string>();
+  /** For how many of the canaries a text was searched already: most processes are as they were at the last look. */
+  readonly #searched = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   looks = 0;
 
+  /** `canaries` may become more: new ones come last. */
   constructor(canaries: () => readonly Canary[], everyMs = 15) {
     this.#canaries = canaries;
     this.#timer = setInterval(() => {
@@ -73,11 +76,15 @@ export class ProcessWatch {
 
   #look(): void {
     this.looks += 1;
+    const canaries = this.#canaries();
     for (const pid of directory("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid))) {
       for (const name of ["cmdline", "comm"]) {
         const bytes = contentOf(`/proc/${pid}/${name}`);
         if (bytes.length === 0) continue;
-        for (const found of findIn(bytes, this.#canaries())) this.#found.add(`${found} in the ${name} of a process`);
+        const text = bytes.toString("latin1");
+        const fresh = canaries.slice(this.#searched.get(text));
+        this.#searched.set(text, canaries.length);
+        for (const found of findIn(bytes, fresh)) this.#found.add(`${found} in the ${name} of a process`);
       }
     }
   }
