@@ -4,7 +4,7 @@ import type { Drill } from "./drill.ts";
 import { Ground } from "./ground.ts";
 import { Knocker } from "./knock.ts";
 
-const ROUNDS = { small: 3, full: 50 } as const;
+const ROUNDS = { small: 2, full: 50 } as const;
 const WRITERS = 6;
 const MINTERS = 2;
 const EXCHANGERS = 4;

@@ -5,7 +5,7 @@ import { Ground } from "./ground.ts";
 import type { Order, Outcome } from "./once-client.ts";
 
 const SIZES = {
-  small: { tokens: 40, attempts: 400, processes: 4 },
+  small: { tokens: 40, attempts: 400, processes: 2 },
   full: { tokens: 1_000, attempts: 10_000, processes: 8 },
 } as const;
 const AT_ONCE = 8;

@@ -125,6 +125,7 @@ export class Witness {
       }
       const answer = await this.#ask(knocker, "POST", "/v1/exchange", token);
       if (answer !== null) this.#grants.set(token, (this.#grants.get(token) ?? 0) + 1);
+      await pause(5);
     }
   }
 

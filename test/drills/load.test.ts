@@ -13,7 +13,7 @@ describe("A real server", () => {
   it("loses nothing it acknowledged and grants nothing twice when it is killed", { timeout: 240_000 }, async () => {
     const { n, failures } = await crash.run("small");
     expect(failures).toEqual([]);
-    expect(n).toBe(3);
+    expect(n).toBe(2);
   });
 
   it(
