@@ -11,9 +11,9 @@ const SEED = 20261121;
 
 describe("The fuzz", () => {
   test("walks every operation of a real vault, and finds nothing", { timeout: 240_000 }, async () => {
-    const { n, findings, seen } = await fuzz({ seed: SEED, seconds: 5, atLeast: 400 });
+    const { n, findings, seen } = await fuzz({ seed: SEED, seconds: 0, atLeast: 500 });
     expect(findings).toEqual([]);
-    expect(n).toBeGreaterThanOrEqual(400);
+    expect(n).toBeGreaterThanOrEqual(500);
     expect([...seen.keys()].sort()).toEqual(Object.keys(CATALOG).sort());
     // It is let in, and it is refused.
     const statuses = new Set([...seen.values()].flatMap((counts) => [...counts.keys()]));
@@ -23,7 +23,7 @@ describe("The fuzz", () => {
   test("finds what is broken on purpose", { timeout: 240_000 }, async () => {
     const broken = await fuzz({
       seed: SEED,
-      seconds: 1,
+      seconds: 0,
       atLeast: 300,
       tamper: (id, answer) => {
         if (id === "health.live" && answer.status === 200) return { ...answer, body: { status: 1 } };

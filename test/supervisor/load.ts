@@ -84,6 +84,8 @@ export class Load {
       if (minted === null) continue;
       const granted = await this.#ask("POST", "/v1/exchange", minted, undefined, agent);
       if (granted !== null) this.#exchanged.push(minted);
+      // All of it is looked at again afterwards: enough is enough.
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
     agent?.destroy();
   }

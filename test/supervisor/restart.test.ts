@@ -7,7 +7,7 @@ import { Load } from "./load.ts";
 import { Systemd, missing } from "./systemd.ts";
 
 /** 20 where there is time: `RESTARTS=20 npx vitest …`. */
-const RESTARTS = Number(process.env.RESTARTS ?? 5);
+const RESTARTS = Number(process.env.RESTARTS ?? 3);
 const WORKERS = 8;
 const TIMEOUT = { timeout: 400_000 };
 const lacking = missing();
