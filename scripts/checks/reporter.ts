@@ -35,7 +35,8 @@ export class CountingReporter extends MinimalReporter {
         }
       }
     }
-    if (reason === "interrupted") failed += 1;
+    // A run whose setup threw has no test, and no error that anyone handed over.
+    if (reason === "interrupted" || (modules.length === 0 && unhandled.length === 0)) failed += 1;
 
     const first = this.#line === null;
     this.#line = `${String(passed)} passed, ${String(failed)} failed, ${String(skipped)} skipped`;
