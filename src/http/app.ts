@@ -4,7 +4,8 @@ import { CATALOG } from "#contract";
 import type { Operation, OperationId } from "#contract";
 import express from "express";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { clientAddress } from "./address.ts";
+import { isIP } from "node:net";
+import { clientAddress, isTrusted, normalAddress } from "./address.ts";
 import { DOCS_PATHS, Docs } from "./docs.ts";
 import { checkHeaders, requestIdOf, traceIdOf } from "./headers.ts";
 import { DEFAULT_LIMITS, Limits } from "./limits.ts";
@@ -23,6 +24,8 @@ export interface HttpApp {
   handle(request: IncomingMessage, response: ServerResponse, machine: boolean): void;
   /** The answer, ready for the wire, to bytes that are not a request. */
   malformed(code: ErrorCode, address: string | undefined, machine: boolean): Buffer;
+  /** Whether the clients behind this address are told apart by what it says of them. */
+  isProxy(address: string): boolean;
   /** Ends what measures its load. */
   close(): void;
   /** Every route as the router holds it: `GET /v1/users/{user}`. */
@@ -74,7 +77,8 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
 
   async function admit(arrival: Arrival, request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      await limits.arrive(arrival.address);
+      // Whoever asks whether the process lives may share its address with a flood.
+      if (!VITAL_TARGETS.has(request.url ?? "")) await limits.arrive(arrival.address);
       checkTarget(request.url ?? "");
       checkHeaders(request);
       router(request, response);
@@ -149,8 +153,13 @@ export function createApp(doors: HttpDoors & { readonly clock: Clock }): HttpApp
     doors.watch?.ended({ operation: id, status: fields.status, code, ms });
   }
 
-  return { handle, malformed, close: () => load.close(), routes: routesOf(router) };
+  const isProxy = (address: string) =>
+    doors.trustedProxies !== null && isTrusted(doors.trustedProxies, normalAddress(address) ?? "");
+
+  return { handle, malformed, isProxy, close: () => load.close(), routes: routesOf(router) };
 }
+
+const VITAL_TARGETS: ReadonlySet<string> = new Set([CATALOG["health.live"].path, CATALOG["health.ready"].path]);
 
 /** Codes of a request of which it is not sure where it ends. */
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
@@ -160,10 +169,20 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set([
   "timeout",
 ] as const);
 
-/** A proxy on this machine that says nothing of itself cannot be told from a client on this machine. */
+/**
+ * A proxy on this machine that says nothing of itself cannot be told from a client on this machine. A browser on it can:
+ * a page of another site, whose name was made to mean this machine, still asks for that name.
+ */
 function isNear({ socket, headers }: IncomingMessage): boolean {
   const isForwarded = headers["x-forwarded-for"] !== undefined || headers.forwarded !== undefined;
-  return !isForwarded && isLoopback(socket.remoteAddress ?? "");
+  return !isForwarded && isLoopback(socket.remoteAddress ?? "") && isNoForeignName(headers.host);
+}
+
+/** `localhost`, or an address in digits, which nobody can make mean another. HTTP/1.0 need not say any. */
+function isNoForeignName(host: string | undefined): boolean {
+  if (host === undefined) return true;
+  const name = host.replace(/:\d*$/, "").toLowerCase();
+  return isLoopback(name) || isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0;
 }
 
 type Finish = (request: IncomingMessage, response: ServerResponse, encoded: Encoded, shared?: boolean) => void;

@@ -62,7 +62,8 @@ export class Door {
     const tls = machine ? null : (options.tls ?? null);
     this.#app = options.app;
     this.#machine = machine;
-    this.#connections = new Connections(options.connections);
+    const { app } = options;
+    this.#connections = new Connections(options.connections, (address) => machine || app.isProxy(address));
     const settings: ServerOptions = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: timeouts.headers,
@@ -75,7 +76,10 @@ export class Door {
     if (tls === null) {
       this.server = createServer(settings);
       this.#handshakes = null;
-      this.server.on("connection", (socket: Socket) => this.#connections.add(socket));
+      this.server.on("connection", (socket: Socket) => {
+        this.#connections.add(socket);
+        this.#connections.read(socket);
+      });
     } else {
       const server = createSecureServer({ ...settings, ...tls.options });
       this.server = server;
@@ -144,6 +148,7 @@ export class Door {
       // Whoever need not show a certificate, and shows one, shows a good one.
       if (tls.asksClients && !socket.authorized && socket.getPeerX509Certificate() !== undefined) socket.destroy();
     });
+    server.on("secureConnection", (socket: TLSSocket) => this.#connections.read(socket));
     return new Handshakes(server, {
       limits: handshakes,
       log,

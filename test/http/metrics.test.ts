@@ -205,6 +205,31 @@ describe("who may read /metrics", () => {
     expect(await status(send(`http://127.0.0.1:${port}`, { method: "GET", path: "/metrics" }))).toBe(200);
   });
 
+  test("`machine`: not a page of another site whose name was made to mean this machine", async () => {
+    const it = await start({ metrics: "machine" });
+    const { port } = new URL(it.url);
+    for (const host of [
+      "localhost",
+      "LOCALHOST",
+      `localhost:${port}`,
+      "127.0.0.1",
+      "127.8.0.1:1",
+      "[::1]:7433",
+      "192.0.2.7:80",
+    ])
+      expect(await status(ask(it, { host })), host).toBe(200);
+    for (const host of [
+      "evil.example",
+      `evil.example:${port}`,
+      "localhost.evil.example",
+      "127.0.0.1.evil.example",
+      "[::1].evil",
+    ])
+      expect(await status(ask(it, { host })), host).toBe(404);
+    // No browser speaks on the machine's socket.
+    expect(await status(ask(it, { host: "evil.example" }, "GET", it.vault.socketPath ?? ""))).toBe(200);
+  });
+
   test("`off`: nobody; `any`: everybody", async () => {
     const closed = await start({ metrics: "off" });
     expect(await status(ask(closed))).toBe(404);
