@@ -14,6 +14,10 @@ const root = resolve(import.meta.dirname, "../..");
 /** Banned syntax in src/. `allowedIn` names folders and files directly under src/. */
 const SYNTAX = [
   { selector: "TSEnumDeclaration", message: "No enums: use a union of strings or an `as const` table." },
+  {
+    selector: "MemberExpression[property.name=/^(skipIf|runIf)$/]",
+    message: "A test that is skipped says why: testUnless and describeUnless of test/unless.ts, or context.skip(reason).",
+  },
   { selector: "TSModuleDeclaration", message: "No namespaces: use a module." },
   { selector: "ExportDefaultDeclaration", message: "No default exports: export by name." },
   { selector: "ExportSpecifier[exported.name='default']", message: "No default exports: export by name." },

@@ -10,6 +10,7 @@ import { createVault } from "../../src/vault.ts";
 import { sallyportArgs, surroundings } from "./harness.ts";
 import { Folder } from "./process.ts";
 import { loadDriver } from "../../src/storage/sqlite/open.ts";
+import { testUnless } from "../unless.ts";
 
 const Driver = loadDriver();
 
@@ -113,7 +114,7 @@ describe("A vault that was started before refuses to start, with a code for each
     expectRefusal(await up("--data", file("a-file")), 28, file("a-file"));
   });
 
-  test.skipIf(process.platform !== "linux")(
+  testUnless(process.platform === "linux" ? null : "only Linux has /proc")(
     "20, 28: a folder that no system call can make, at once and not never",
     async () => {
       expectRefusal(await up("--data", "/proc/nothing/here"), 28, "/proc/nothing/here");

@@ -3,9 +3,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Folder } from "./process.ts";
+import { testUnless } from "../unless.ts";
 
 const hasAnalyze = spawnSync("systemd-analyze", ["--version"]).status === 0;
-if (!hasAnalyze) console.warn("NOT TESTED: whether systemd takes the units, because there is no systemd-analyze");
 
 let folder: Folder;
 beforeAll(() => void (folder = new Folder()));
@@ -49,38 +49,41 @@ test.each([
   expect(await folder.run(args)).toMatchObject({ code: 2, stdout: "" });
 });
 
-test.skipIf(!hasAnalyze)("systemd takes the units, and finds the server closed", async () => {
-  const units = {
-    "sallyport.service": await unit("systemd", "server"),
-    "sallyport.socket": await unit("systemd", "socket"),
-    "etl.service": await unit(...RUNNER, "--", "/bin/true", "--all"),
-  };
-  const paths = Object.entries(units).map(([name, text]) => {
-    writeFileSync(join(folder.path, name), text);
-    return join(folder.path, name);
-  });
-  const verify = (names: readonly string[]) => {
-    const { status, stderr } = spawnSync("systemd-analyze", ["verify", ...names], {
-      encoding: "utf8",
-      env: { ...process.env, SYSTEMD_UNIT_PATH: `${folder.path}:` },
+testUnless(hasAnalyze ? null : "there is no systemd-analyze")(
+  "systemd takes the units, and finds the server closed",
+  async () => {
+    const units = {
+      "sallyport.service": await unit("systemd", "server"),
+      "sallyport.socket": await unit("systemd", "socket"),
+      "etl.service": await unit(...RUNNER, "--", "/bin/true", "--all"),
+    };
+    const paths = Object.entries(units).map(([name, text]) => {
+      writeFileSync(join(folder.path, name), text);
+      return join(folder.path, name);
     });
-    // It also verifies what is installed on this machine.
-    const said = stderr.split("\n").filter((line) => /sallyport|etl\.service/.test(line));
-    return { status, said };
-  };
-  expect(verify(paths)).toEqual({ status: 0, said: [] });
-  const broken = join(folder.path, "broken-sallyport.service");
-  writeFileSync(
-    broken,
-    units["sallyport.service"].replace("Type=notify", "Type=nonsense").replace("ExecStart=", "Exec="),
-  );
-  expect(verify([broken]).said).not.toEqual([]);
+    const verify = (names: readonly string[]) => {
+      const { status, stderr } = spawnSync("systemd-analyze", ["verify", ...names], {
+        encoding: "utf8",
+        env: { ...process.env, SYSTEMD_UNIT_PATH: `${folder.path}:` },
+      });
+      // It also verifies what is installed on this machine.
+      const said = stderr.split("\n").filter((line) => /sallyport|etl\.service/.test(line));
+      return { status, said };
+    };
+    expect(verify(paths)).toEqual({ status: 0, said: [] });
+    const broken = join(folder.path, "broken-sallyport.service");
+    writeFileSync(
+      broken,
+      units["sallyport.service"].replace("Type=notify", "Type=nonsense").replace("ExecStart=", "Exec="),
+    );
+    expect(verify([broken]).said).not.toEqual([]);
 
-  const path = join(folder.path, "sallyport.service");
-  const { stdout } = spawnSync("systemd-analyze", ["security", "--offline=yes", "--threshold=30", path], {
-    encoding: "utf8",
-  });
-  const level = Number(/Overall exposure level for \S+ ([\d.]+)/.exec(stdout.replaceAll(":", ""))?.[1] ?? "10");
-  console.info(`exposure level: ${String(level)}`);
-  expect(level).toBeLessThan(2.5);
-});
+    const path = join(folder.path, "sallyport.service");
+    const { stdout } = spawnSync("systemd-analyze", ["security", "--offline=yes", "--threshold=30", path], {
+      encoding: "utf8",
+    });
+    const level = Number(/Overall exposure level for \S+ ([\d.]+)/.exec(stdout.replaceAll(":", ""))?.[1] ?? "10");
+    console.info(`exposure level: ${String(level)}`);
+    expect(level).toBeLessThan(2.5);
+  },
+);

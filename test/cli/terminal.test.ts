@@ -1,16 +1,16 @@
 import { spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { PROGRAM, cleanEnv } from "../harness.ts";
 import { surroundings } from "./harness.ts";
 import { Folder, script } from "./process.ts";
+import { describeUnless } from "../unless.ts";
 
 /** script(1) of util-linux gives a program a terminal of its own; elsewhere it takes other arguments. */
 const HAS_TERMINALS = spawnSync("script", ["-qec", "exit 7", "/dev/null"]).status === 7;
-if (!HAS_TERMINALS) console.warn("No script(1) as in util-linux: what a terminal shows and sends is not tested.");
 
-describe.skipIf(!HAS_TERMINALS)("At a terminal", () => {
+describeUnless(HAS_TERMINALS ? null : "there is no script(1) as in util-linux")("At a terminal", () => {
   let folder: Folder;
   beforeAll(async () => {
     folder = new Folder();

@@ -7,6 +7,7 @@ import { startVault } from "../harness.ts";
 import type { TestVault } from "../harness.ts";
 import { start } from "./fixture.ts";
 import type { Fixture } from "./fixture.ts";
+import { describeUnless } from "../unless.ts";
 
 const PARTS = ["/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"];
 
@@ -98,9 +99,8 @@ describe("The page at /docs", () => {
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) =>
   existsSync(path),
 );
-if (CHROMIUM === undefined) console.warn("SKIPPED: no chromium here, so nobody looked at /docs with a browser");
 
-describe.skipIf(CHROMIUM === undefined)("In a browser /docs", () => {
+describeUnless(CHROMIUM === undefined ? "there is no chromium" : null)("In a browser /docs", () => {
   let vault: TestVault;
   let profile: string;
   beforeAll(async () => {

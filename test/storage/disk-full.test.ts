@@ -2,10 +2,11 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { Change, startingWith } from "#storage";
 import { World } from "./composition.ts";
 import { sqlitePlace } from "./sqlite-place.ts";
+import { describeUnless } from "../unless.ts";
 
 const BYTES = 4 * 1024 * 1024;
 
@@ -22,9 +23,8 @@ function mountSmall(): { folder: string; why: null } | { folder: null; why: stri
 }
 
 const small = mountSmall();
-if (small.why !== null) console.warn(`SKIPPED, the full disk: ${small.why}`);
 
-describe.skipIf(small.folder === null)("a full disk", () => {
+describeUnless(small.why)("a full disk", () => {
   const mounted = small.folder ?? "";
   const ballast = join(mounted, "ballast");
   let world: World;

@@ -53,16 +53,16 @@ export class Load {
   async faults(): Promise<string[]> {
     const owner = new Client(this.#url, this.#token);
     const faults: string[] = [];
-    for (const [secret, value] of this.#written) {
+    await eightAtATime([...this.#written], async ([secret, value]) => {
       const params = { environment: "prod", namespace: "default", secret };
       const shown = await owner.try("secret.reveal", { params, body: { reason: "test" } });
       if (shown.body.value !== value) faults.push(`${secret} is not what was acknowledged`);
-    }
-    for (const token of this.#exchanged) {
+    });
+    await eightAtATime(this.#exchanged, async (token) => {
       const again = await this.#once("POST", "/v1/exchange", token, undefined, null);
       if (again.body.code !== "token_invalid")
         faults.push(`a token was granted a second time: ${String(again.status)}`);
-    }
+    });
     const { intact } = await owner.do("audit.verify");
     if (!intact) faults.push("the audit log is not intact");
     return faults;
@@ -125,7 +125,7 @@ export class Load {
       }
       if (!this.#retrying || performance.now() > end) return this.#failed(why);
       this.retries += 1;
-      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 50));
+      await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 100));
     }
   }
 
@@ -170,4 +170,12 @@ export class Load {
       sent.end(text);
     });
   }
+}
+
+async function eightAtATime<T>(items: readonly T[], look: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items];
+  const worker = async () => {
+    for (let item = left.pop(); item !== undefined; item = left.pop()) await look(item);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
 }

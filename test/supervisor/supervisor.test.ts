@@ -6,9 +6,7 @@ import { isVaultError } from "#base";
 import { Supervisor, inheritedSockets } from "#supervisor";
 import { send } from "../harness.ts";
 import { Systemd, missing } from "./systemd.ts";
-
-const lacking = missing();
-if (lacking !== null) console.warn(`NOT TESTED: nothing of a real service manager, because ${lacking}`);
+import { describeUnless } from "../unless.ts";
 
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 let folder: string;
@@ -131,7 +129,7 @@ describe("What the supervisor is told", () => {
   });
 });
 
-describe.skipIf(lacking !== null)("A real server under a service manager", () => {
+describeUnless(missing())("A real server under a service manager", () => {
   test("says when it is ready, alive, reloading and stopping", { timeout: 120_000 }, async () => {
     const systemd = new Systemd({ sockets: 0, watchdogUsec: 400_000 });
     try {
