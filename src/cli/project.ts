@@ -29,7 +29,11 @@ export function readProject(folder: string): Project {
   for (let here = folder; ; here = dirname(here)) {
     const path = join(here, FILE);
     const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat?.isFile() === true && (user === undefined || stat.uid === user || stat.uid === 0)) return parse(path);
+    if (stat?.isFile() === true && (user === undefined || stat.uid === user || stat.uid === 0)) {
+      // Not of a group: git makes its files with what the umask leaves, and only names stand here.
+      if ((stat.mode & 0o002) !== 0) throw usage(`Everybody may write ${path}: chmod o-w it, or delete it.`);
+      return parse(path);
+    }
     if (here === dirname(here)) return NOTHING;
   }
 }

@@ -15,11 +15,11 @@ export interface Entry {
 const MAX_BYTES = 256 * 1024;
 
 /**
- * The entries of a settings file in YAML 1.2, of which JSON is a part; `null` where there is none. With `found`, the file
- * was not named but found in the working folder, so it has to be this user's or root's: a folder that others can write to
- * must not choose settings.
+ * The entries of a settings file in YAML 1.2, of which JSON is a part; `null` where there is none. Whoever can write it
+ * decides where secrets go: so only its owner may (as ssh has it of its configuration, and sudo of its own), and with
+ * `found`, where it was not named but found in the working folder, the owner has to be this user or root.
  *
- * @throws {VaultError} `config_invalid`: it cannot be read, is not one map, or everybody may write it. Nothing of what it
+ * @throws {VaultError} `config_invalid`: it cannot be read, is not one map, or others may write it. Nothing of what it
  * says is repeated but its keys.
  */
 export async function readFileEntries(path: string, found: boolean): Promise<readonly Entry[] | null> {
@@ -65,9 +65,13 @@ async function readText(path: string, found: boolean): Promise<string | null> {
   try {
     const stat = await file.stat();
     if (!stat.isFile()) throw fault(path, "a file is expected");
-    if ((stat.mode & 0o002) !== 0) throw fault(path, "everybody may write it: chmod o-w");
+    if ((stat.mode & 0o022) !== 0)
+      throw fault(path, `others than its owner may write it: chmod go-w ${shellWord(path)}`);
     const mine = process.getuid === undefined || stat.uid === process.getuid() || stat.uid === 0;
-    if (found && !mine) throw fault(path, "it is another user's; if it is meant, name it with --config");
+    if (found && !mine) {
+      const remedy = `chown ${String(process.getuid?.())} ${shellWord(path)}, or if it is meant, name it with --config`;
+      throw fault(path, `it is another user's (${String(stat.uid)}): ${remedy}`);
+    }
     if (stat.size > MAX_BYTES) throw fault(path, "it is too large to be one of settings");
     const bytes = await file.readFile();
     try {
@@ -78,6 +82,10 @@ async function readText(path: string, found: boolean): Promise<string | null> {
   } finally {
     await file.close();
   }
+}
+
+function shellWord(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function fault(path: string, message: string, cause?: unknown): VaultError {

@@ -1,10 +1,13 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { isVaultError } from "#base";
 import { SETTINGS, SETTING_NAMES, describeOrigin, flagOf, readSettings, variableOf } from "#settings";
 import type { Setting, Settings, Sources } from "#settings";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { testUnless } from "../unless.ts";
+
+const NO_OTHER_USER = process.geteuid?.() === 0 ? null : "only root can give a file to another user";
 
 let folder: string;
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "sallyport-settings-"))));
@@ -305,7 +308,7 @@ describe("the settings file", () => {
     expect(found.join("\n")).toContain(fault);
   });
 
-  test("is refused where it is not there, no file, not text, too large, or everybody may write it", async () => {
+  test("is refused where it is not there, no file, not text, too large, or others may write it", async () => {
     expect(await faults({ file: "nowhere.yaml" })).toEqual([`${join(folder, "nowhere.yaml")}: there is no such file`]);
     expect((await faults({ file: folder }))[0]).toContain("a file is expected");
     const path = put(Buffer.from([0x6f, 0x72, 0x67, 0x3a, 0x20, 0xff]));
@@ -313,8 +316,26 @@ describe("the settings file", () => {
     put("#".repeat(300_000));
     expect(await faults({})).toEqual([`${path}: it is too large to be one of settings`]);
     put("org: a\n");
-    chmodSync(path, 0o646);
-    expect(await faults({})).toEqual([`${path}: everybody may write it: chmod o-w`]);
+    for (const mode of [0o646, 0o664, 0o666]) {
+      chmodSync(path, mode);
+      const fault = `${path}: others than its owner may write it: chmod go-w '${path}'`;
+      expect(await faults({})).toEqual([fault]);
+      // Named or found: whoever writes it chooses where secrets go.
+      expect(await faults({ file: path })).toEqual([fault]);
+    }
+    for (const mode of [0o400, 0o600, 0o644, 0o755]) {
+      chmodSync(path, mode);
+      expect((await read()).config.org).toBe("a");
+    }
+  });
+
+  testUnless(NO_OTHER_USER)("of another user is refused where it was found, and taken where it was named", async () => {
+    const path = put("org: a\n");
+    chownSync(path, 65_534, 65_534);
+    const [fault] = await faults({});
+    expect(fault).toContain(`${path}: it is another user's (65534)`);
+    expect(fault).toContain("chown");
+    expect((await read({ file: path })).config.org).toBe("a");
   });
 });
 
