@@ -153,13 +153,16 @@ function held(role: string, facts: AccessFacts): ReadonlySet<Permission> {
 /** Whether the grant's place contains this one, and now is in its time. */
 export function covers(grant: Row<"grants">, place: Place, now: Date): boolean {
   return (
-    grant.state === "active" &&
-    (grant.startsAt === null || grant.startsAt <= now) &&
-    (grant.endsAt === null || grant.endsAt > now) &&
+    isInTime(grant, now) &&
     (grant.environmentId === null || grant.environmentId === place.environment?.id) &&
     (grant.namespaceId === null || grant.namespaceId === place.namespace?.id) &&
     (grant.workloadId === null || grant.workloadId === place.workload?.id)
   );
+}
+
+/** Whether the grant counts now, wherever it does. */
+export function isInTime({ state, startsAt, endsAt }: Row<"grants">, now: Date): boolean {
+  return state === "active" && (startsAt === null || startsAt <= now) && (endsAt === null || endsAt > now);
 }
 
 /** DESIGN 3.1: what a mode gives to members and `ci` service users who have no grant. Everybody else gets nothing. */

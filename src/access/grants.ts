@@ -49,7 +49,7 @@ export class Grants {
     if (request.endsAt !== undefined && request.endsAt <= (request.startsAt ?? now))
       throw fault("endsAt", "must be after the start, and in the future");
     const principal = await reader.get("principals", { name: request.principal, state: noneOf(["deleted"]) });
-    if (principal === null) throw new VaultError("not_found", "There is no such user or service user.");
+    if (principal === null) throw absent("principal", "there is no such user or service user");
     const place = await this.#place(reader, request);
     const grant: NewRow<"grants"> = {
       id: this.#ids.next("grt"),
@@ -130,7 +130,7 @@ export class Grants {
     const missing = (["environment", "namespace", "workload"] as const).find(
       (one) => request[one] !== undefined && { environment, namespace, workload }[one] === null,
     );
-    if (missing !== undefined) throw new VaultError("not_found", `There is no such ${missing}.`);
+    if (missing !== undefined) throw absent(missing, `there is no such ${missing}`);
     return {
       environmentId: environment?.id ?? null,
       namespaceId: namespace?.id ?? null,
@@ -197,6 +197,10 @@ function wordsOf(
     startsAt: grant.startsAt?.toISOString() ?? null,
     endsAt: grant.endsAt?.toISOString() ?? null,
   };
+}
+
+function absent(field: string, message: string): VaultError {
+  return new VaultError("not_found", undefined, { detail: { faults: [{ field, message }] } });
 }
 
 function fault(field: string, message: string): VaultError {

@@ -1,5 +1,5 @@
 import { Call, INSTANCE, VaultError } from "#base";
-import type { Actor, EventDraft, Id, IdSource, Outcome, Permission, Permit } from "#base";
+import type { Actor, ErrorDetail, EventDraft, Id, IdSource, Outcome, Permission, Permit } from "#base";
 import type { ScopeSet, Store } from "#storage";
 import { decide, rolesAt } from "./decide.ts";
 import type { Decision, Place } from "./decide.ts";
@@ -7,6 +7,7 @@ import { NOWHERE, everywhere, find } from "./find.ts";
 import type { EventScope, Found } from "./find.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { issue } from "./permit.ts";
+import { unknownParts } from "./unknown.ts";
 import { scopesOf, seenBy } from "./visible.ts";
 import type { Seen } from "./visible.ts";
 import { wordsOf } from "./where.ts";
@@ -205,7 +206,7 @@ export class Guard {
     decision: Decision,
     asked: Permit["action"] = action,
   ): Promise<never> {
-    const error = refusal(decision, action, where);
+    const error = refusal(decision, action, where, decision.visible ? {} : await this.#unknown(actor, where));
     // Whoever is refused may read the event: of what is not theirs to know it says what they asked for, and no more.
     const [because, scope] = decision.visible
       ? [decision.because, found?.scope ?? NOWHERE]
@@ -225,14 +226,18 @@ export class Guard {
     throw error;
   }
 
+  async #unknown(actor: Actor, where: Where): Promise<ErrorDetail> {
+    return unknownParts(this.#knowledge.reader(actor.org), await this.#knowledge.of(actor), where, this.now());
+  }
+
   #draft(chain: Id<"org">, because: string, scope: EventScope, onBehalfOf: Id<"prn"> | null): EventDraft {
     return { id: this.#ids.next("evt"), chain, because, onBehalfOf, ...scope };
   }
 }
 
 /** What the caller is told: nothing of what is not theirs to know. */
-function refusal(decision: Decision, action: Permission, where: Where): VaultError {
-  if (!decision.visible) return new VaultError("not_found");
+function refusal(decision: Decision, action: Permission, where: Where, unknown: ErrorDetail): VaultError {
+  if (!decision.visible) return new VaultError("not_found", undefined, { detail: unknown });
   if (decision.missing === null) return new VaultError("disabled", `Not now: ${decision.because}.`);
   return new VaultError("forbidden", undefined, {
     detail: { missing: { permission: action, on: wordsOf(where) } },

@@ -28,5 +28,6 @@ export { HOLDERS, isGrantRole, permissionsOf, roleTable } from "./roles.ts";
 export type { Role } from "./roles.ts";
 export { Tally } from "./tally.ts";
 export type { UnknownReason } from "./tally.ts";
+export { notKnown } from "./unknown.ts";
 export { inScopes, namespacesIn } from "./visible.ts";
 export type { LaunchPlace, PlaceOf, ScopePlace, Where, WorkloadPlace } from "./where.ts";

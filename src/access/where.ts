@@ -11,7 +11,13 @@ export type Where =
   | { readonly on: "environment"; readonly environment: string }
   /** In any environment of the namespace. */
   | { readonly on: "namespace"; readonly namespace: string }
-  | { readonly on: "scope"; readonly environment: string; readonly namespace: string }
+  | {
+      readonly on: "scope";
+      readonly environment: string;
+      readonly namespace: string;
+      /** Of an operation on two scopes: under which field this one was asked for. */
+      readonly side?: "from" | "to";
+    }
   /** `any`: in one environment at least. `deployed`: in every environment where it is deployed, or any if in none. */
   | { readonly on: "workload"; readonly namespace: string; readonly workload: string; readonly in: "any" | "deployed" }
   /** A launch, where it takes place. */

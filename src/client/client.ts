@@ -2,7 +2,7 @@ import { CATALOG } from "#contract";
 import type { ClientRequest, Operation, OperationId, RequestHeaders, Response } from "#contract";
 import { SallyportError, notOfAVault, usage } from "./error.ts";
 import { newIdempotencyKey } from "./idempotency-key.ts";
-import { problemError } from "./problem.ts";
+import { namingWhatIsNot, problemError } from "./problem.ts";
 import type { Answer, Ask, Transport } from "./transport.ts";
 
 type Part<K extends string, T> = [T] extends [undefined]
@@ -149,7 +149,7 @@ export class Client {
     for (;;) {
       const answer = await this.#transport.send(ask);
       if (answer.status >= 200 && answer.status <= 299) return answer;
-      const refusal = problemError(answer);
+      const refusal = namingWhatIsNot(problemError(answer), asked);
       const waitMs = busyForMs(refusal);
       if (waitMs === null || waitMs > patienceMs) throw refusal;
       patienceMs -= waitMs;

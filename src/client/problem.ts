@@ -60,6 +60,33 @@ export function problemError(answer: Answer): SallyportError {
   });
 }
 
+/** The fields that hold a name of something, also of one side of two (`to.environment`). */
+const NAMING = /^(?:(?:from|to)\.)?(?:environment|namespace|workload|secret|user|serviceUser|principal)$/;
+
+/**
+ * The vault says which of the things that were named is not there, and does not repeat the name: it is put in here, from
+ * what was asked.
+ */
+export function namingWhatIsNot(
+  error: SallyportError,
+  asked: { readonly params?: unknown; readonly query?: unknown; readonly body?: unknown },
+): SallyportError {
+  const { faults } = error.detail;
+  if (error.code !== "not_found" || faults === undefined || faults.length === 0) return error;
+  const named = faults.map(({ field, message }) => {
+    const name = NAMING.test(field)
+      ? [asked.params, asked.query, asked.body].map((part) => at(part, field.split("."))).find((one) => one !== "")
+      : undefined;
+    return { field, message: name === undefined ? message : `“${name}”: ${message}` };
+  });
+  return error.with({ detail: { ...error.detail, faults: named } });
+}
+
+function at(part: unknown, path: readonly string[]): string {
+  const found = path.reduce<unknown>((inside, name) => (isObject(inside) ? inside[name] : undefined), part);
+  return typeof found === "string" ? found : "";
+}
+
 function parseProblem(answer: Answer): Json | null {
   if (!(answer.headers["content-type"] ?? "").includes("json")) return null;
   try {

@@ -182,6 +182,9 @@ export class ServiceUsers {
 
 async function serviceNamed(reader: Reader, name: string): Promise<Row<"principals">> {
   const principal = await reader.get("principals", { name, type: "service", state: noneOf(["deleted"]) });
-  if (principal === null) throw new VaultError("not_found");
+  if (principal === null) {
+    const faults = [{ field: "serviceUser", message: "there is no such service user" }];
+    throw new VaultError("not_found", undefined, { detail: { faults } });
+  }
   return principal;
 }

@@ -197,7 +197,10 @@ export class Users {
 
 async function userNamed(reader: Reader, login: string): Promise<Row<"principals">> {
   const user = await reader.get("principals", { name: login, type: "user", state: noneOf(["deleted"]) });
-  if (user === null) throw new VaultError("not_found");
+  if (user === null) {
+    const faults = [{ field: "user", message: "there is no such user" }];
+    throw new VaultError("not_found", undefined, { detail: { faults } });
+  }
   return user;
 }
 

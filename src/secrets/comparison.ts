@@ -42,8 +42,8 @@ export class Comparison {
    */
   async compare(actor: Actor, from: ScopeNames, to: ScopeNames, reason: string | null): Promise<Compared[]> {
     const permits = [
-      await this.#guard.require(actor, "secret.list", { on: "scope", ...from }),
-      await this.#guard.require(actor, "secret.list", { on: "scope", ...to }),
+      await this.#guard.require(actor, "secret.list", { on: "scope", ...from, side: "from" }),
+      await this.#guard.require(actor, "secret.list", { on: "scope", ...to, side: "to" }),
     ] as const;
     if (reason !== null)
       for (const scope of [from, to]) await this.#guard.also(permits[0], ["secret.reveal"], { on: "scope", ...scope });

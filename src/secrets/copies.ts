@@ -46,11 +46,15 @@ export class Copies {
    * @throws {VaultError} `not_found`, `already_exists`, `in_use`, `invalid_input`, each naming the secrets.
    */
   async copy(actor: Actor, request: CopyRequest): Promise<Copied[]> {
-    const permit = await this.#guard.require(actor, "secret.write", { on: "scope", ...request.to });
+    const permit = await this.#guard.require(actor, "secret.write", {
+      on: "scope",
+      ...request.to,
+      side: "to",
+    });
     const source = await this.#guard.also(
       permit,
       ["secret.list", "injection.receive", ...(request.move === true ? (["secret.delete"] as const) : [])],
-      { on: "scope", ...request.from },
+      { on: "scope", ...request.from, side: "from" },
     );
     const ends: Ends = { permit, source, epoch: await epochOf(this.#store.read(permit)) };
     if (request.preview === true) return this.#preview(ends, await this.#plan(ends, request));

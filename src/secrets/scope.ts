@@ -39,8 +39,14 @@ export async function standing(
     name,
     state: "active",
   });
-  if (secret === null) throw new VaultError("not_found");
+  if (secret === null) throw noSecret();
   return secret;
+}
+
+/** For who may look into the scope. */
+export function noSecret(message = "there is no such secret in this environment and namespace"): VaultError {
+  const faults = [{ field: "secret", message }];
+  return new VaultError("not_found", undefined, { detail: { faults } });
 }
 
 /** The secrets that stand in a scope under these names. */

@@ -6,7 +6,7 @@ import { differences, principalOf } from "#access";
 import type { Guard } from "#access";
 import { policyOf } from "./policy.ts";
 import type { PolicyRequest } from "./policy.ts";
-import { expectPlace, newestDeleted, standing } from "./scope.ts";
+import { expectPlace, newestDeleted, noSecret, standing } from "./scope.ts";
 import type { ScopeNames, SecretAt } from "./scope.ts";
 import { listed, searched } from "./search.ts";
 import type { ListFilter, SearchFilter } from "./search.ts";
@@ -133,7 +133,7 @@ export class Secrets {
     const reader = this.#store.read(permit);
     const deleted = await newestDeleted(reader, permit.place, at.secret);
     if (deleted === null || this.#store.now().getTime() - (deleted.deletedAt?.getTime() ?? 0) > RESTORABLE_MS)
-      throw new VaultError("not_found");
+      throw noSecret("there is no secret of this name that was deleted here in the last 30 days");
     const after = {
       ...deleted,
       state: "active" as const,

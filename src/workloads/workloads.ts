@@ -2,7 +2,7 @@ import { VaultError } from "#base";
 import type { Actor, IdSource, Permit } from "#base";
 import { Change, listPage, noneOf, oneOf } from "#storage";
 import type { NewRow, Page, PageRequest, Reader, Row, Store } from "#storage";
-import { DEFAULT_WORKLOAD, differences, endGrants, namesOf, namespacesIn, principalOf } from "#access";
+import { DEFAULT_WORKLOAD, differences, endGrants, namesOf, namespacesIn, notKnown, principalOf } from "#access";
 import type { Guard, WorkloadPlace } from "#access";
 import { deployedAt } from "./deployed.ts";
 
@@ -171,7 +171,7 @@ export class Workloads {
       namespaceName !== null &&
       (namespace === null || !(await this.#knows(reader, namespace, namespaces, seen.granted)))
     )
-      throw new VaultError("not_found");
+      throw notKnown("namespace");
     const where = {
       state: noneOf<Row<"workloads">["state"]>(["deleted"]),
       id: noneOf(seen.hidden),

@@ -127,6 +127,43 @@ describe("a refusal", () => {
     expect(shape(one as Answer<Problem>)).toEqual(shape(other as Answer<Problem>));
   };
 
+  it("names the part that is not there, or not theirs to know, by its field (R176)", async () => {
+    const guestsGrant = { principal: "gus", role: "operator", environment: "hidden", namespace: "payments" } as const;
+    const fieldsOf = async (who: Client, environment: string, namespace: string, workload?: string) => {
+      const { status, body } =
+        workload === undefined
+          ? await who.try("secret.list", { params: { environment, namespace }, query: {} })
+          : await who.try("token.mint", { params: { namespace, workload }, body: { environment } });
+      const { faults = [] } = body as Problem;
+      // Constant words: what is closed and what never was read the same.
+      expect(JSON.stringify(faults)).not.toContain("absent");
+      return [status, ...faults.map(({ field }) => field)];
+    };
+    expect(await fieldsOf(owner, "absent", "payments")).toEqual([404, "environment"]);
+    expect(await fieldsOf(owner, "hidden", "absent")).toEqual([404, "namespace"]);
+    expect(await fieldsOf(owner, "absent", "absent")).toEqual([404, "environment", "namespace"]);
+    expect(await fieldsOf(owner, "dev", "payments", "absent")).toEqual([404, "workload"]);
+    for (const environment of ["hidden", "absent"]) {
+      expect(await fieldsOf(member, environment, "payments")).toEqual([404, "environment"]);
+      expect(await fieldsOf(guest, environment, "payments")).toEqual([404, "environment", "namespace"]);
+    }
+    for (const workload of ["closed", "absent"])
+      expect(await fieldsOf(member, "dev", "payments", workload)).toEqual([404, "workload"]);
+    // A grant on one workload makes its environment and namespace known by name, and nothing else.
+    const { id } = await owner.do("grant.create", { body: { ...guestsGrant, workload: "settle" } });
+    for (const workload of ["closed", "absent"])
+      expect(await fieldsOf(guest, "hidden", "payments", workload)).toEqual([404, "workload"]);
+    expect(await fieldsOf(guest, "dev", "payments", "settle")).toEqual([404, "environment"]);
+    expect(await fieldsOf(guest, "hidden", "payments")).toEqual([404]);
+    await owner.do("grant.delete", { params: { id } });
+    const to = { environment: "absent", namespace: "payments" };
+    const from = { environment: "hidden", namespace: "absent" };
+    const copy = (body: { from: typeof from; to: typeof to }) => owner.try("secret.copy", { body });
+    expect(((await copy({ from, to })).body as Problem).faults).toMatchObject([{ field: "to.environment" }]);
+    const there = { environment: "hidden", namespace: "payments" };
+    expect(((await copy({ from, to: there })).body as Problem).faults).toMatchObject([{ field: "from.namespace" }]);
+  });
+
   it("of a private environment is that of an unknown one, to the letter (R12, R26, R176)", async () => {
     for (const who of [member, guest]) {
       const get = (environment: string) => who.try("environment.get", { params: { environment } });

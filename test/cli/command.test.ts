@@ -174,6 +174,25 @@ describe("lists", () => {
 });
 
 describe("refusals", () => {
+  test.each<[string, string, string, string]>([
+    ["secret set X --env stagin --insecure-value v", "--env", "stagin", "env list"],
+    ["secret list --env dev -n dta", "--namespace", "dta", "ns list"],
+    ["secret copy X --to stagin --preview", "--to", "stagin", "env list"],
+    ["secret compare dev stagin", "environment", "stagin", "env list"],
+    ["secret show NOT_THERE", "secret", "NOT_THERE", "secret list"],
+    ["workload list -n dta", "--namespace", "dta", "ns list"],
+    ["workload show data/elt", "workload", "elt", "workload list --all"],
+    ["token mint data/etl --env stagin", "--env", "stagin", "env list"],
+    ["deploy data/etl --env stagin", "--env", "stagin", "env list"],
+    ["grant create ada viewer --env stagin", "--env", "stagin", "env list"],
+    ["user show adda", "user", "adda", "user list"],
+  ])("`%s` names what is not there, and how to see what is", async (line, field, name, list) => {
+    const ran = await sallyport(line, around);
+    expect(ran.code).toBe(5);
+    expect(ran.stderr).toContain(`\n  ${field}: “${name}”: there is no such `);
+    expect(ran.stderr).toContain(`\nSee what there is: \`sallyport ${list}\``);
+  });
+
   test.each<[string, string, number]>([
     ["forbidden", "user list", 4],
     ["not_found", "secret show NOT_THERE", 5],
