@@ -16,7 +16,8 @@ const SYNTAX = [
   { selector: "TSEnumDeclaration", message: "No enums: use a union of strings or an `as const` table." },
   {
     selector: "MemberExpression[property.name=/^(skipIf|runIf)$/]",
-    message: "A test that is skipped says why: testUnless and describeUnless of test/unless.ts, or context.skip(reason).",
+    message:
+      "A test that is skipped says why: testUnless and describeUnless of test/unless.ts, or context.skip(reason).",
   },
   { selector: "TSModuleDeclaration", message: "No namespaces: use a module." },
   { selector: "ExportDefaultDeclaration", message: "No default exports: export by name." },
