@@ -109,7 +109,7 @@ export async function createVault(
   const scribe: Scribe = {
     write(entry, head, now) {
       const known = entry as Parameters<typeof writeEvent>[0];
-      late.checkpoints?.grown(known.permit.event.chain);
+      late.checkpoints?.grown(known.permit.event.chain, head.slot);
       return writeEvent(known, head, now);
     },
   };

@@ -1,4 +1,4 @@
-import { INSTANCE, VaultError } from "#base";
+import { VaultError } from "#base";
 import type { Actor } from "#base";
 import { listPage, oneOf } from "#storage";
 import type { Facts, Page, PageRequest, Row, Store, Where as RowWhere } from "#storage";
@@ -24,6 +24,9 @@ export interface EventView {
   /** Something was left out that this reader may not know. */
   readonly masked: boolean;
 }
+
+const BY_SIZE = ["slot", "size"] as const;
+const BY_TIME = ["time", "slot", "size"] as const;
 
 /** Who may read which events, and with which names: own, scope, org (REQUIREMENTS C1, C13). */
 export class AuditView {
@@ -77,21 +80,19 @@ export class AuditView {
   async verify(actor: Actor, chain: ChainName): Promise<Verdict> {
     const permit = await this.#permitFor(actor, chain);
     const kept = await this.#checkpoints.kept(permit.org);
-    return verifyChain(this.#store.read(permit), kept, this.#checkpoints.verifier, this.#facts.of(INSTANCE));
+    return verifyChain(this.#store.read(permit), kept, this.#checkpoints.verifier, this.#facts);
   }
 
+  /** Newest first, of all slots. */
   async checkpoints(
     actor: Actor,
     chain: ChainName,
     page: PageRequest,
   ): Promise<Page<Row<"auditCheckpoints">> & { verifierKey: string }> {
     const permit = await this.#permitFor(actor, chain);
-    const found = await listPage(
-      this.#store.read(permit),
-      "auditCheckpoints",
-      { order: ["slot", "size"], descending: true },
-      page,
-    );
+    // In one slot they are in the order of time by their key, without a search.
+    const order = (await this.#facts.slots()).length === 1 ? BY_SIZE : BY_TIME;
+    const found = await listPage(this.#store.read(permit), "auditCheckpoints", { order, descending: true }, page);
     return { ...found, verifierKey: this.#checkpoints.verifierKey };
   }
 

@@ -3,14 +3,14 @@ import { INSTANCE, MINUTE, VaultError, isVaultError } from "#base";
 import type { Clock, Id } from "#base";
 import { equal } from "#crypto";
 import type { Signer } from "#crypto";
-import { above } from "#storage";
+import { MissedExpectation, above, below } from "#storage";
 import type { Facts, Row } from "#storage";
 import { CheckpointFile, reasonOf } from "./checkpoint-file.ts";
 import { MerkleFrontier, leafHash } from "./merkle.ts";
 import { formatCheckpoint, formatVerifierKey, signNote } from "./note.ts";
 import type { Verifier } from "./note.ts";
-import { readNote } from "./verify.ts";
-import type { Fault, Kept, KeptNote } from "./verdict.ts";
+import { KeptNotes, originOf, readNote } from "./kept-notes.ts";
+import type { Kept, KeptNote } from "./verdict.ts";
 
 const EVERY_MS = MINUTE;
 const EVERY_EVENTS = 1_000;
@@ -23,21 +23,42 @@ export interface CheckpointFault {
   readonly reason: string;
 }
 
-/** Announced by the scribe: this chain has grown. */
-export type Grown = (chain: Id<"org">) => void;
+/** Announced by the scribe: this chain has grown in this slot. */
+export type Grown = (chain: Id<"org">, slot: number) => void;
+
+/** What the newest checkpoints of a chain cover. */
+export interface Covered {
+  /** When the newest of them was signed. */
+  readonly time: Date;
+  /** Events of all slots. */
+  readonly size: number;
+}
+
+interface Growth {
+  readonly chain: Id<"org">;
+  readonly slot: number;
+  readonly events: number;
+}
 
 /**
  * Signs, every minute or every 1,000 events, how long each chain is and what the root of its tree is, and appends it to a
  * file outside the database before it is kept in the database. A database that is older than the file was rolled back.
+ *
+ * Of several nodes on one database each signs the slot that it writes, into a file of its own; the table is everybody's. What
+ * a node that is gone left unsigned, the one that takes its slot over signs.
  */
 export class Checkpoints {
   readonly verifier: Verifier;
   readonly #file: CheckpointFile;
+  readonly #kept: KeptNotes;
   readonly #facts: Facts;
   readonly #signer: Signer;
   readonly #clock: Clock;
-  readonly #grown = new Map<Id<"org">, number>();
+  readonly #grown = new Map<string, Growth>();
+  /** How many events the newest checkpoint covers: by chain, of this node's slot. */
   readonly #sizes = new Map<Id<"org">, number>();
+  /** The slot whose chains are all signed or in `#grown`; `null` before the start. */
+  #slot: number | null = null;
   #signedAt: Date | null = null;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -57,6 +78,7 @@ export class Checkpoints {
     this.#clock = options.clock;
     this.#onFault = options.onFault;
     this.verifier = { name: options.signer.name, publicKey: options.signer.publicKey };
+    this.#kept = new KeptNotes(this.#file, this.verifier);
   }
 
   /** When every chain that had grown was last signed without a fault; `null` before the first time. */
@@ -64,7 +86,7 @@ export class Checkpoints {
     return this.#signedAt;
   }
 
-  /** How many events the newest checkpoints cover, of all chains. */
+  /** How many events the newest checkpoints of this node's slot cover, of all chains. */
   get signedEvents(): number {
     return [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
   }
@@ -79,28 +101,32 @@ export class Checkpoints {
     return this.#fault;
   }
 
-  /** The newest checkpoint of a chain, or `null` before its first. */
-  async newest(chain: Id<"org">): Promise<Row<"auditCheckpoints"> | null> {
-    const query = { where: { slot: 0 }, order: ["size"] as const, descending: true, limit: 1 };
-    const [newest] = await this.#facts.of(chain).list("auditCheckpoints", query);
-    return newest ?? null;
+  /** What the newest checkpoints of a chain's slots cover, or `null` before its first. */
+  async newest(chain: Id<"org">): Promise<Covered | null> {
+    const slots = await this.#facts.slots();
+    const rows = await Promise.all(slots.map((slot) => this.#newest(chain, slot)));
+    const newest = rows.filter((row) => row !== null);
+    if (newest.length === 0) return null;
+    return {
+      time: new Date(Math.max(...newest.map((row) => row.time.getTime()))),
+      size: newest.reduce((sum, row) => sum + row.size, 0),
+    };
   }
 
-  readonly grown: Grown = (chain) => {
-    const events = (this.#grown.get(chain) ?? 0) + 1;
-    this.#grown.set(chain, events);
+  readonly grown: Grown = (chain, slot) => {
+    const events = (this.#grown.get(keyOf(chain, slot))?.events ?? 0) + 1;
+    this.#grown.set(keyOf(chain, slot), { chain, slot, events });
     if (events === EVERY_EVENTS) setImmediate(() => void this.run());
   };
 
   /**
-   * Holds the database against the file, then signs what has grown since.
+   * Holds the database against the file, whatever the slots of its notes, then signs what has grown since in this node's slot.
    *
    * @throws {VaultError} `database_rolled_back` when the file has signed more than the database holds, or something else.
    */
   async start(): Promise<void> {
-    for (const [chain, note] of await this.#newestNotes()) await this.#holdAgainst(chain, note);
-    const orgs = await this.#facts.of(INSTANCE).list("orgs");
-    for (const chain of [INSTANCE, ...orgs.map((org) => org.id)]) this.#grown.set(chain, 1);
+    for (const { chain, note } of await this.#kept.newest()) await this.#holdAgainst(chain, note);
+    await this.#takeOver(this.#facts.slot);
     await this.run();
     this.#timer = setInterval(() => void this.run(), EVERY_MS);
     this.#timer.unref();
@@ -117,37 +143,42 @@ export class Checkpoints {
     await this.run();
   }
 
-  /** What the file holds of one chain. A line that is not as it was written is a fault and not just left out. */
-  async kept(chain: Id<"org">): Promise<Kept> {
-    const notes: KeptNote[] = [];
-    const faults: Fault[] = [];
-    for await (const { number, line } of this.#file.lines()) {
-      const where = `line ${String(number)} of the checkpoint file`;
-      // The note says of which chain it is, too. A line that can be no chain's is everybody's concern.
-      if (!line?.note.startsWith(`${this.#origin(line.chain)}\n`))
-        faults.push({ where, what: "is no checkpoint of ours" });
-      else if (line.chain === chain) {
-        const note = this.#ours(chain, line.note);
-        if (note === null) faults.push({ where, what: "its signature is not ours" });
-        else notes.push(note);
-      }
-    }
-    return { chain, origin: this.#origin(chain), notes, faults };
+  /** What this node's file holds of one chain. */
+  kept(chain: Id<"org">): Promise<Kept> {
+    return this.#kept.of(chain);
   }
 
-  /** Named by the signing key and the chain, so that a note of another vault's chain is never taken for one of ours. */
-  #origin(chain: Id<"org">): string {
-    return `${this.#signer.name}/${chain}/0`;
+  async #newest(chain: Id<"org">, slot: number, upTo?: number): Promise<Row<"auditCheckpoints"> | null> {
+    const [newest] = await this.#facts.of(chain).list("auditCheckpoints", {
+      where: { slot, size: upTo === undefined ? undefined : below(upTo + 1) },
+      order: ["slot", "size"],
+      descending: true,
+      limit: 1,
+    });
+    return newest ?? null;
+  }
+
+  /** Whoever had the slot before may have gone before everything in it was signed: each chain is looked at once. */
+  async #takeOver(slot: number): Promise<void> {
+    const orgs = await this.#facts.of(INSTANCE).list("orgs");
+    for (const chain of [INSTANCE, ...orgs.map((org) => org.id)])
+      this.#grown.set(keyOf(chain, slot), { chain, slot, events: 1 });
+    this.#sizes.clear();
+    this.#slot = slot;
   }
 
   async #signGrown(): Promise<void> {
     const faults: unknown[] = [];
-    for (const chain of [...this.#grown.keys()]) {
-      this.#grown.delete(chain);
+    const { slot } = this.#facts;
+    if (this.#slot !== null && this.#slot !== slot) await this.#takeOver(slot);
+    for (const [key, growth] of [...this.#grown]) {
+      this.#grown.delete(key);
+      // What went into a slot that this node has lost is signed by the node that has taken it over.
+      if (growth.slot !== slot) continue;
       try {
-        await this.#sign(chain);
+        await this.#sign(growth.chain, slot);
       } catch (error) {
-        this.#grown.set(chain, 1);
+        this.#grown.set(key, { ...growth, events: 1 });
         faults.push(error);
       }
     }
@@ -160,10 +191,10 @@ export class Checkpoints {
     throw faults[0];
   }
 
-  async #sign(chain: Id<"org">): Promise<void> {
-    const frontier = this.#frontierOf(chain, await this.newest(chain));
+  async #sign(chain: Id<"org">, slot: number): Promise<void> {
+    const frontier = this.#frontierOf(chain, await this.#newest(chain, slot));
     const before = frontier.size;
-    await this.#grow(chain, frontier, Number.MAX_SAFE_INTEGER);
+    await this.#grow(chain, slot, frontier, Number.MAX_SAFE_INTEGER);
     if (frontier.size === before) {
       this.#sizes.set(chain, before);
       return;
@@ -171,30 +202,34 @@ export class Checkpoints {
     const time = this.#clock.now();
     const root = frontier.root();
     const text = formatCheckpoint({
-      origin: this.#origin(chain),
+      origin: `${originOf(this.verifier, chain)}/${String(slot)}`,
       size: frontier.size,
       root,
       extensions: [`time ${time.toISOString()}`],
     });
     const note = signNote(text, this.#signer);
     await this.#file.append({ chain, note });
-    await this.#facts.append(chain, "auditCheckpoints", {
-      slot: 0,
-      size: frontier.size,
-      root,
-      frontier: frontier.toBytes(),
-      time,
-      note,
-    });
+    await this.#keep(chain, { slot, size: frontier.size, root, frontier: frontier.toBytes(), time, note });
     this.#sizes.set(chain, frontier.size);
   }
 
-  async #grow(chain: Id<"org">, frontier: MerkleFrontier, size: number): Promise<void> {
+  /** Two nodes may sign one slot while it goes from one to the other: the second says what is there already. */
+  async #keep(chain: Id<"org">, row: Row<"auditCheckpoints">): Promise<void> {
+    try {
+      await this.#facts.append(chain, "auditCheckpoints", row);
+    } catch (error) {
+      if (!(error instanceof MissedExpectation)) throw error;
+      const there = await this.#facts.of(chain).get("auditCheckpoints", { slot: row.slot, size: row.size });
+      if (there === null || !equal(there.root, row.root)) throw error;
+    }
+  }
+
+  async #grow(chain: Id<"org">, slot: number, frontier: MerkleFrontier, size: number): Promise<void> {
     const reader = this.#facts.of(chain);
     while (frontier.size < size) {
       const limit = Math.min(PAGE, size - frontier.size);
       const events = await reader.list("auditEvents", {
-        where: { slot: 0, seq: above(frontier.size) },
+        where: { slot, seq: above(frontier.size) },
         order: ["slot", "seq"],
         limit,
       });
@@ -204,38 +239,11 @@ export class Checkpoints {
     }
   }
 
-  /** The newest note of each chain in the file. Only the last line of each is verified, unless it fails. */
-  async #newestNotes(): Promise<ReadonlyMap<Id<"org">, KeptNote>> {
-    const last = new Map<Id<"org">, string>();
-    let lines = 0;
-    for await (const { line } of this.#file.lines()) {
-      lines += 1;
-      if (line !== null) last.set(line.chain, line.note);
-    }
-    const newest = new Map<Id<"org">, KeptNote>();
-    for (const [chain, text] of last) {
-      const note = this.#ours(chain, text) ?? (await this.kept(chain)).notes.at(-1);
-      if (note !== undefined) newest.set(chain, note);
-    }
-    if (lines > 0 && newest.size === 0) {
-      throw new VaultError(
-        "database_rolled_back",
-        `Nothing in the checkpoint file ${this.#file.path} was signed by this vault's checkpoint key, so it cannot tell how old the database is.`,
-      );
-    }
-    return newest;
-  }
-
-  /** The note, if we signed it and it is of this chain. */
-  #ours(chain: Id<"org">, text: string): KeptNote | null {
-    const note = readNote(text, this.verifier);
-    return note?.origin === this.#origin(chain) ? note : null;
-  }
-
   /** The edge of the tree at a stored checkpoint, if it is the one that was signed; else that of the empty tree. */
   #frontierOf(chain: Id<"org">, row: Row<"auditCheckpoints"> | null): MerkleFrontier {
-    const signed = row === null ? null : this.#ours(chain, row.note);
-    if (row === null || signed === null) return new MerkleFrontier();
+    const signed = row === null ? null : readNote(row.note, this.verifier, originOf(this.verifier, chain));
+    if (row === null || signed === null || typeof signed === "string" || signed.slot !== row.slot)
+      return new MerkleFrontier();
     try {
       const frontier = MerkleFrontier.fromBytes(row.frontier);
       if (frontier.size === signed.size && equal(frontier.root(), signed.root)) return frontier;
@@ -246,13 +254,18 @@ export class Checkpoints {
   }
 
   async #holdAgainst(chain: Id<"org">, note: KeptNote): Promise<void> {
-    const known = this.#frontierOf(chain, await this.newest(chain));
-    const frontier = known.size > note.size ? new MerkleFrontier() : known;
-    await this.#grow(chain, frontier, note.size);
-    if (frontier.size === note.size && equal(frontier.root(), note.root)) return;
+    const { slot, size } = note;
+    const frontier = this.#frontierOf(chain, await this.#newest(chain, slot, size));
+    await this.#grow(chain, slot, frontier, size);
+    if (frontier.size === size && equal(frontier.root(), note.root)) return;
+    const of = (await this.#facts.slots()).length > 1 || slot !== 0 ? ` in slot ${String(slot)}` : "";
     throw new VaultError(
       "database_rolled_back",
-      `The checkpoint file ${this.#file.path} has signed ${String(note.size)} events of ${chain}; the database ${frontier.size < note.size ? `holds ${String(frontier.size)}` : "holds others"}. It was rolled back or changed.`,
+      `The checkpoint file ${this.#file.path} has signed ${String(size)} events of ${chain}${of}; the database ${frontier.size < size ? `holds ${String(frontier.size)}` : "holds others"}. It was rolled back or changed.`,
     );
   }
+}
+
+function keyOf(chain: Id<"org">, slot: number): string {
+  return `${chain}/${String(slot)}`;
 }

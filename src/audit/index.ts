@@ -8,6 +8,7 @@
 export { writeEvent } from "./event.ts";
 export type { PrivatePart, PublicPart } from "./event.ts";
 export { Checkpoints } from "./checkpoints.ts";
+export type { Covered } from "./checkpoints.ts";
 export { verifyChain } from "./verify.ts";
 export type { Fault, Kept, KeptNote, Verdict } from "./verdict.ts";
 export {

@@ -1,15 +1,24 @@
 import { provedRows } from "#storage";
 import type { ProvedRow, Reader } from "#storage";
 import type { PublicPart } from "./event.ts";
+import type { Slots } from "./slots.ts";
 import type { Fault } from "./verdict.ts";
 
-/** The newest event about a row. */
-interface Said {
-  readonly event: string;
-  /** Its number in the org's chain; 0 for the founding, which is in the instance's. */
+/** Where an event stands in the org's chain. */
+export interface Place {
+  readonly slot: number;
   readonly seq: number;
+  /** The how manieth of all slots it is; 0 for the founding, which is in the instance's chain. */
+  readonly ordinal: number;
+}
+
+/** The newest event about a row. */
+interface Said extends Place {
+  readonly event: string;
   readonly gone: boolean;
 }
+
+const FOUNDING: Place = { slot: 0, seq: 0, ordinal: 0 };
 
 /**
  * What the founding of an org and the events of its chain say of the org's proved rows, to be held against the rows themselves: an old row that was put
@@ -20,23 +29,28 @@ interface Said {
 export class RowLedger {
   readonly #said = new Map<string, Map<string, Said>>();
   readonly #faults: Fault[] = [];
+  readonly #slots: Slots;
+
+  constructor(slots: Slots) {
+    this.#slots = slots;
+  }
 
   /** Begins with the rows that the org was founded with: comes before any event of its chain. */
   found(part: PublicPart): void {
-    this.take({ ...part, seq: 0 });
+    this.take(part, FOUNDING);
   }
 
-  /** Takes the next event of the chain. A change that was made to another state than the newest one hides a tampering. */
-  take(part: PublicPart): void {
+  /** Takes the next event, whatever its slot. A change that was made to another state than the newest one hides a tampering. */
+  take(part: PublicPart, place: Place): void {
     for (const [table, row, digest, before] of part.rows) {
       const last = this.#said.get(table)?.get(row);
       if (last !== undefined && before !== last.event) {
-        const what = `event ${String(part.seq)} changed another state of it than ${named(last.seq)} had left: an old one had been put back`;
+        const what = `${this.#named(place)} changed another state of it than ${this.#named(last)} had left: an old one had been put back`;
         this.#faults.push({ where: `row ${row} of ${table}`, what });
       }
       const rows = this.#said.get(table) ?? new Map<string, Said>();
       this.#said.set(table, rows);
-      rows.set(row, { event: part.id, seq: part.seq, gone: digest === null });
+      rows.set(row, { ...place, event: part.id, gone: digest === null });
     }
   }
 
@@ -51,27 +65,27 @@ export class RowLedger {
     for (const [table, rows] of this.#said) {
       for await (const [row, stands] of provedRows(reader, table, [...rows.keys()])) {
         const said = rows.get(row);
-        const what = said === undefined ? null : faultOf(said, stands);
+        const what = said === undefined ? null : faultOf(said, this.#named(said), stands);
         if (what !== null) faults.push({ table, row, where: `row ${row} of ${table}`, what });
       }
     }
     return faults;
   }
 
-  /** Whether an event after `seq` is about the row. */
-  changedSince(seq: number, table: string, row: string): boolean {
-    return (this.#said.get(table)?.get(row)?.seq ?? 0) > seq;
+  /** Whether one of the events after the first `ordinal` is about the row. */
+  changedSince(ordinal: number, table: string, row: string): boolean {
+    return (this.#said.get(table)?.get(row)?.ordinal ?? 0) > ordinal;
+  }
+
+  #named({ slot, seq, ordinal }: Place): string {
+    return ordinal === 0 ? "the founding of the org" : this.#slots.event(slot, seq);
   }
 }
 
-function faultOf({ event, seq, gone }: Said, stands: ProvedRow | null): string | null {
-  if (stands === null) return `${named(seq)} names it, and there can be no such row`;
+function faultOf({ event, gone }: Said, named: string, stands: ProvedRow | null): string | null {
+  if (stands === null) return `${named} names it, and there can be no such row`;
   if (stands === "unproved") return "does not prove itself: it was changed behind the vault's back";
-  if (stands === "gone") return gone ? null : `is gone, and no event says so: the last is ${named(seq)}`;
-  if (gone) return `is there, and ${named(seq)} says that it is gone`;
-  return stands.changedBy === event ? null : `is not as ${named(seq)} left it: another state of the row was put back`;
-}
-
-function named(seq: number): string {
-  return seq === 0 ? "the founding of the org" : `event ${String(seq)}`;
+  if (stands === "gone") return gone ? null : `is gone, and no event says so: the last is ${named}`;
+  if (gone) return `is there, and ${named} says that it is gone`;
+  return stands.changedBy === event ? null : `is not as ${named} left it: another state of the row was put back`;
 }

@@ -1,13 +1,14 @@
 import type { Id } from "#base";
 
 export interface Fault {
-  /** Which event, checkpoint, row or line of the checkpoint file: `event 17`. */
+  /** Which event, checkpoint, row or line of the checkpoint file: `event 17`; of several slots, `event 17 of slot 2`. */
   readonly where: string;
   readonly what: string;
 }
 
 export interface Verdict {
   readonly intact: boolean;
+  /** Of all slots. */
   readonly events: number;
   readonly checkpoints: number;
   readonly faults: readonly Fault[];
@@ -15,7 +16,8 @@ export interface Verdict {
 
 /** A signed checkpoint of ours. */
 export interface KeptNote {
-  readonly origin: string;
+  /** How many events of this slot, from its first on. */
+  readonly slot: number;
   readonly size: number;
   readonly root: Buffer;
   readonly note: string;
@@ -24,7 +26,7 @@ export interface KeptNote {
 /** What the checkpoint file holds of one chain, and what is wrong with the file itself. */
 export interface Kept {
   readonly chain: Id<"org">;
-  /** What the chain's notes are of. */
+  /** How the origin of each of the chain's notes begins; its slot follows: see kept-notes.ts. */
   readonly origin: string;
   readonly notes: readonly KeptNote[];
   readonly faults: readonly Fault[];

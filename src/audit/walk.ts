@@ -1,138 +1,119 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { isVaultError } from "#base";
 import type { Id } from "#base";
-import { equal } from "#crypto";
-import { above } from "#storage";
-import type { Reader, Row } from "#storage";
-import { hashEvent, hashPrivate, indexed } from "./event.ts";
-import type { PublicPart } from "./event.ts";
-import { MerkleFrontier, leafHash } from "./merkle.ts";
+import { below, noneOf } from "#storage";
+import type { Reader } from "#storage";
 import { RowLedger } from "./row-ledger.ts";
+import { SlotWalk } from "./slot-walk.ts";
+import type { Step } from "./slot-walk.ts";
+import type { Slots } from "./slots.ts";
 import type { KeptNote } from "./verdict.ts";
 
-/** A node of one machine has one slot. */
-export const SLOT = 0;
-const PAGE = 1_000;
+/** The last that a date can tell; later ones, and what is no time at all, are nobody's bound. */
+const LAST_TIME = 8_640_000_000_000_000;
 
-/** From event to event, with all that the next one has to follow from. */
+/** What a walk goes over. */
+export interface WalkParts {
+  readonly chain: Id<"org">;
+  readonly reader: Reader;
+  /** The slots that were leased until now; they are asked for again with each stretch. */
+  readonly leased: () => Promise<readonly number[]>;
+  readonly fault: (where: string, what: string) => void;
+}
+
+/**
+ * All slots of a chain at once, in the order (time, slot, seq), in which no event comes before one that its writer knew of.
+ */
 export class Walk {
-  readonly ledger = new RowLedger();
-  readonly #chain: Id<"org">;
-  readonly #fault: (where: string, what: string) => void;
-  readonly #roots = new Map<number, Buffer[]>();
-  readonly #frontier = new MerkleFrontier();
-  #previous: Buffer = Buffer.alloc(32);
-  #time = 0;
-  #seq = 0;
+  readonly slots: Slots;
+  readonly ledger: RowLedger;
+  readonly #parts: WalkParts;
+  readonly #walks = new Map<number, SlotWalk>();
+  #until = Infinity;
+  #taken = 0;
 
-  constructor(chain: Id<"org">, notes: readonly KeptNote[], fault: (where: string, what: string) => void) {
-    this.#chain = chain;
-    this.#fault = fault;
-    for (const { size, root } of notes) this.#roots.set(size, [...(this.#roots.get(size) ?? []), root]);
+  /** The slots are those that notes were signed of, too: a lease that is gone takes no events with it. */
+  constructor(parts: WalkParts, slots: Slots, notes: readonly KeptNote[]) {
+    this.#parts = parts;
+    this.slots = slots;
+    this.ledger = new RowLedger(slots);
+    this.slots.add(notes.map((note) => note.slot));
+    for (const slot of this.slots.numbers)
+      this.#open(
+        slot,
+        notes.filter((note) => note.slot === slot),
+      );
   }
 
-  get seq(): number {
-    return this.#seq;
+  /** How many events were taken, of all slots. */
+  get taken(): number {
+    return this.#taken;
   }
 
   get size(): number {
-    return this.#frontier.size;
+    return [...this.#walks.values()].reduce((sum, walk) => sum + walk.size, 0);
   }
 
-  /** To the newest event there is. */
-  async onwards(reader: Reader): Promise<void> {
+  /**
+   * To the newest event that there is when it begins.
+   *
+   * Not beyond it: slots are read one after the other, and what is committed meanwhile would be seen in one of them and what it
+   * builds on be missed in another. Whatever is committed once the newest event can be seen has a later time than that, or
+   * stands after it in its own slot; so up to its time, all that an event builds on is there.
+   */
+  async onwards(): Promise<void> {
+    const { reader, leased } = this.#parts;
+    this.#until = await newestTime(reader);
+    // In this order: whoever wrote one of these events had leased its slot before.
+    this.slots.add(await leased());
+    for (const slot of this.slots.numbers) this.#open(slot, []);
+    const going = new Set(this.#walks.values());
     for (;;) {
-      const events = await this.#page(reader);
-      for (const event of events) this.#take(event);
-      if (events.length === 0) return;
-      // A log is long, and others are waiting.
-      await nextTurn();
-    }
-  }
-
-  /** What checkpoints cover must be there. */
-  end(): void {
-    for (const size of this.#roots.keys()) {
-      if (size > this.size)
-        this.#fault(`checkpoint of ${String(size)} events`, `only ${String(this.size)} events are left`);
-    }
-  }
-
-  async #page(reader: Reader): Promise<readonly Row<"auditEvents">[]> {
-    const after = (limit: number) =>
-      reader.list("auditEvents", { where: { slot: SLOT, seq: above(this.#seq) }, order: ["slot", "seq"], limit });
-    try {
-      return await after(PAGE);
-    } catch (error) {
-      if (!isVaultError(error, "integrity_failed")) throw error;
-    }
-    // One of them cannot even be read: go one by one, and over it.
-    for (;;) {
-      try {
-        return await after(1);
-      } catch (error) {
-        if (!isVaultError(error, "integrity_failed")) throw error;
-        this.#seq += 1;
-        this.#fault(`event ${String(this.#seq)}`, "it, or one soon after it, cannot be read");
+      let first: { readonly walk: SlotWalk; readonly step: Step } | null = null;
+      for (const walk of going) {
+        const step = await walk.next(reader);
+        if (step === null || step.event.time.getTime() > this.#until) going.delete(walk);
+        else if (first === null || isBefore(step, walk, first)) first = { walk, step };
       }
+      if (first === null) return;
+      const { walk, step } = first;
+      walk.take(step);
+      this.#taken += 1;
+      if (step.part !== null)
+        this.ledger.take(step.part, { slot: walk.slot, seq: step.event.seq, ordinal: this.#taken });
     }
   }
 
-  #take(event: Row<"auditEvents">): void {
-    const where = `event ${String(event.seq)}`;
-    if (event.seq !== this.#seq + 1)
-      this.#fault(where, `the ${String(event.seq - this.#seq - 1)} events before it are missing`);
-    const part = parsePublic(event.public);
-    for (const what of faultsOf(event, part, this.#chain, this.#previous, this.#time)) this.#fault(where, what);
-    if (part !== null) this.ledger.take(part);
-    this.#previous = event.hash;
-    this.#time = event.time.getTime();
-    this.#seq = event.seq;
-    this.#frontier.append(leafHash(event.hash));
-    for (const root of this.#roots.get(this.size) ?? []) {
-      if (!equal(root, this.#frontier.root()))
-        this.#fault(`checkpoint of ${String(this.size)} events`, "the events are not those that were signed");
-    }
+  /** What checkpoints cover must be there, and nothing beside what was walked over. */
+  async end(): Promise<void> {
+    for (const walk of this.#walks.values()) walk.end();
+    const { reader, fault } = this.#parts;
+    const slots = this.slots.numbers;
+    // What is newer may be of a slot that was leased meanwhile.
+    const time = this.#until === Infinity ? undefined : below(new Date(Math.max(0, this.#until + 1)));
+    let beside = await reader.count("auditEvents", { slot: noneOf(slots), time });
+    for (const slot of slots) beside += await reader.count("auditEvents", { slot, seq: below(1) });
+    if (beside > 0) fault("the log", `${String(beside)} events stand outside the chain`);
+  }
+
+  #open(slot: number, notes: readonly KeptNote[]): void {
+    if (this.#walks.has(slot)) return;
+    const { chain, fault } = this.#parts;
+    this.#walks.set(slot, new SlotWalk({ chain, slot, slots: this.slots }, notes, fault));
   }
 }
 
-/** What is wrong with one event, given the hash and time of the one before it. */
-export function faultsOf(
-  event: Row<"auditEvents">,
-  part: PublicPart | null,
-  chain: Id<"org">,
-  previous: Buffer,
-  time: number,
-): string[] {
-  const found: string[] = [];
-  if (!equal(event.previousHash, previous)) found.push("does not follow from the event before it");
-  if (!equal(hashEvent(event.previousHash, event.privateHash, event.public), event.hash))
-    found.push("its hash is not of its content");
-  if (event.private === null || event.salt === null) found.push("its private part is missing");
-  else if (!equal(hashPrivate(event.salt, event.private), event.privateHash))
-    found.push("its private part is not the one that was hashed");
-  if (event.time.getTime() < time) found.push("is older than the event before it");
-  if (part === null) return [...found, "its public part cannot be read"];
-  const said = { ...indexed(part), id: part.id, slot: part.slot, seq: part.seq };
-  const columns = event as unknown as Readonly<Record<string, unknown>>;
-  for (const [name, value] of Object.entries(said)) {
-    if (columns[name] !== value) found.push(`its column ${name} is not what the event says`);
-  }
-  if (Date.parse(part.time) !== event.time.getTime()) found.push("its column time is not what the event says");
-  if (part.chain !== chain) found.push("is of another chain");
-  return found;
+function isBefore(step: Step, { slot }: SlotWalk, first: { readonly walk: SlotWalk; readonly step: Step }): boolean {
+  return step.at < first.step.at || (step.at === first.step.at && slot < first.walk.slot);
 }
 
-/** The public part as it was written; `null` when it cannot be read. */
-export function parsePublic(text: string): PublicPart | null {
+/** The time of the newest event of any slot; no bound where it cannot be read, which its own slot will say. */
+async function newestTime(reader: Reader): Promise<number> {
   try {
-    const part = JSON.parse(text) as Omit<PublicPart, "v"> & { readonly v: unknown };
-    const isDigest = (row: unknown): boolean =>
-      Array.isArray(row) && row.length === 4 && typeof row[0] === "string" && typeof row[1] === "string";
-    return part.v === 1 && "type" in part.actor && Array.isArray(part.rows) && part.rows.every(isDigest)
-      ? { ...part, v: 1 }
-      : null;
-  } catch {
-    return null;
+    const [newest] = await reader.list("auditEvents", { order: ["time", "slot", "seq"], descending: true, limit: 1 });
+    const time = newest?.time.getTime() ?? -Infinity;
+    return time < LAST_TIME ? time : Infinity;
+  } catch (error) {
+    if (!isVaultError(error, "integrity_failed")) throw error;
+    return Infinity;
   }
 }

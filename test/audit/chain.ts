@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Database } from "better-sqlite3";
 import { createSigner, generateSigningKey } from "#crypto";
 import type { Id } from "#base";
-import { INSTANCE, idToBytes } from "#base";
+import { idToBytes } from "#base";
 import { Change } from "#storage";
 import type { Facts } from "#storage";
 import { Checkpoints, verifyChain } from "#audit";
@@ -80,13 +80,13 @@ export class Chain {
           reason: `reason ${String(at)}`,
         },
       );
-      this.checkpoints.grown(org);
+      this.checkpoints.grown(org, this.world.facts.slot);
     }
   }
 
   async verify(org: Id<"org"> = this.world.org): Promise<Verdict> {
     const { facts } = this.world;
-    return verifyChain(facts.of(org), await this.checkpoints.kept(org), this.checkpoints.verifier, facts.of(INSTANCE));
+    return verifyChain(facts.of(org), await this.checkpoints.kept(org), this.checkpoints.verifier, facts);
   }
 
   run(sql: string, ...values: unknown[]): void {

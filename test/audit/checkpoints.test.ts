@@ -60,7 +60,7 @@ describe("checkpoints", () => {
     const checkpoints = chain.open(watched);
     await checkpoints.start();
     await chain.grow(2);
-    checkpoints.grown(chain.world.org);
+    checkpoints.grown(chain.world.org, 0);
     await checkpoints.stop();
     expect(seen.map((one) => one.length)).toEqual([1, 2, 3, 4]);
     expect(chain.faults).toEqual([]);
@@ -77,7 +77,7 @@ describe("checkpoints", () => {
       append: () => Promise.reject(new Error("the machine stops here")),
     };
     const checkpoints = chain.open(crashing);
-    checkpoints.grown(chain.world.org);
+    checkpoints.grown(chain.world.org, 0);
     await checkpoints.run();
     expect(chain.faults).toHaveLength(1);
     expect(await lines()).toHaveLength(1);
@@ -91,7 +91,7 @@ describe("checkpoints", () => {
   it("go on with the other chains when one cannot be signed", async () => {
     await chain.during(async () => {
       chain.set(1, { id: Buffer.of(1) });
-      for (const org of [chain.world.org, chain.world.other]) chain.checkpoints.grown(org);
+      for (const org of [chain.world.org, chain.world.other]) chain.checkpoints.grown(org, 0);
       await chain.checkpoints.run();
       expect(chain.faults).toHaveLength(1);
       expect((await lines()).map((line) => (JSON.parse(line) as { chain: string }).chain)).toEqual([chain.world.other]);
@@ -141,7 +141,7 @@ describe("checkpoints", () => {
         expect(await chain.verify()).toMatchObject({ intact: true });
         // What is signed next stands on a line of its own, and nothing is left of the torn one.
         await chain.grow(1);
-        next.grown(chain.world.org);
+        next.grown(chain.world.org, 0);
         await next.stop();
         expect(await chain.verify()).toMatchObject({ intact: true });
         expect((await chain.checkpoints.kept(chain.world.org)).notes.at(-1)?.size).toBe(

@@ -50,7 +50,7 @@ describe("an org that was founded and has changed nothing since", () => {
 
   const verify = (): Promise<Verdict> => {
     const kept = { chain: org, origin: "", notes: [], faults: [] };
-    return verifyChain(stopped.facts.of(org), kept, verifier, stopped.facts.of(INSTANCE));
+    return verifyChain(stopped.facts.of(org), kept, verifier, stopped.facts);
   };
   const rows = (table: string, which: string, of: Id<"org"> = org): RawRow[] =>
     db.prepare(`SELECT * FROM ${table} WHERE org_id = ? AND ${which}`).all(idToBytes(of)) as RawRow[];

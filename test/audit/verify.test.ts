@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { INSTANCE, idToBytes } from "#base";
+import { idToBytes } from "#base";
 import { verifyChain } from "#audit";
 import type { Fault } from "#audit";
 import { Chain } from "./chain.ts";
@@ -420,7 +420,7 @@ describe("verification of a chain", () => {
         chain.world.facts.of(chain.world.org),
         kept,
         chain.checkpoints.verifier,
-        chain.world.facts.of(INSTANCE),
+        chain.world.facts,
       );
       expect(intact).toBe(false);
       expect(faults.length).toBe(100);
