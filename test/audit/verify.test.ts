@@ -6,7 +6,7 @@ import type { Fault } from "#audit";
 import { Chain } from "./chain.ts";
 
 /** How many random places each kind of change is tried at. */
-const N = 6;
+const N = 4;
 
 describe("verification of a chain", () => {
   let chain: Chain;

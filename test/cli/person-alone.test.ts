@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PROGRAM } from "../harness.ts";
 import type { ServerProcess } from "../harness.ts";
-import { sallyport, surroundings } from "./harness.ts";
+import { sallyport, sallyportArgs, surroundings } from "./harness.ts";
 import { Folder, script } from "./process.ts";
 
 const VALUE = "p'a\"ss $HOME `x`\n\tlast line, with ünïcödé";
@@ -20,9 +20,10 @@ describe("One person alone, in an empty folder", () => {
   afterAll(() => folder.remove());
 
   const run = (...argv: readonly string[]) => folder.run(["run", "--", ...argv]);
+  const around = () => ({ folder: folder.path, env: surroundings(folder.path) });
   /** A command line in this process, which is quicker, and the vault is the same. */
   const aside = (argv: string, stdin?: string) =>
-    sallyport(argv, { folder: folder.path, env: surroundings(folder.path), ...(stdin === undefined ? {} : { stdin }) });
+    sallyport(argv, { ...around(), ...(stdin === undefined ? {} : { stdin }) });
   const lastLaunch = async (): Promise<unknown> => {
     const [launch] = JSON.parse((await aside("injection list --limit 1 --json")).out) as [{ id: string }];
     return JSON.parse((await aside(`injection show ${launch.id} --json`)).out);
@@ -97,13 +98,13 @@ describe("One person alone, in an empty folder", () => {
 
   test.each<[string, readonly string[], number]>([
     ["success", ["true"], 0],
-    ["its own code", script("process.exit(7)"), 7],
-    ["128+N after signal N", script("process.kill(process.pid, 'SIGKILL')"), 137],
+    ["its own code", ["sh", "-c", "exit 7"], 7],
+    ["128+N after signal N", ["sh", "-c", "kill -KILL $$"], 137],
     ["127 when there is no such command", ["no-such-command-here"], 127],
     ["126 when it cannot be executed", ["/etc/passwd"], 126],
     ["126 when it is a folder", ["/tmp"], 126],
   ])("sees how a command ended, and so does the record of the launch: %s", async (_, argv, code) => {
-    expect((await run(...argv)).code).toBe(code);
+    expect((await sallyportArgs(["run", "--", ...argv], around())).code).toBe(code);
     expect(await lastLaunch()).toMatchObject({
       state: "exchanged",
       workload: "default/default",

@@ -265,7 +265,7 @@ const value = fc.oneof(
 /** How many sets of a few variables each reader gets; more where there is time: `FORMAT_SETS=3000 npx vitest …`. */
 export const SETS = Number(process.env.FORMAT_SETS ?? 100);
 /** How many sets of 200 variables a reader gets that is a program. */
-export const BIG_SETS = Math.max(3, Math.ceil(SETS / 250));
+export const BIG_SETS = Math.max(1, Math.ceil(SETS / 100));
 
 /** A few variables. */
 export const fewValues: fc.Arbitrary<Values> = fc
