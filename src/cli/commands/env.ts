@@ -1,5 +1,6 @@
 import type { Response } from "#contract";
 import type { Command, Noun } from "../command.ts";
+import type { Given } from "../given.ts";
 import { call, list } from "../operation.ts";
 import { DESCRIPTION, YES } from "../options.ts";
 import type { Output } from "../output.ts";
@@ -30,6 +31,20 @@ function show(environment: Environment, out: Output): void {
     created: formatTime(environment.createdAt),
     id: environment.id,
   });
+}
+
+/** Those of the options that were given. */
+function settingsOf(given: Given) {
+  const [mode, localRun, description] = [
+    given.choice("mode", MODES),
+    given.text("local-run"),
+    given.text("description"),
+  ];
+  return {
+    ...(mode === undefined ? {} : { mode }),
+    ...(localRun === undefined ? {} : { localRun: localRun === "on" }),
+    ...(description === undefined ? {} : { description }),
+  };
 }
 
 function stateCommand(name: "enable" | "disable", state: "active" | "disabled", summary: string): Command {
@@ -81,21 +96,7 @@ export const env: Noun = {
       options: [{ ...MODE, otherwise: "restricted" }, { ...LOCAL_RUN, otherwise: "off" }, DESCRIPTION],
       examples: ["sallyport env create staging", "sallyport env create agent-7 --mode private"],
       operation: "environment.create",
-      ask(_, given) {
-        const [mode, localRun, description] = [
-          given.choice("mode", MODES),
-          given.text("local-run"),
-          given.text("description"),
-        ];
-        return {
-          body: {
-            name: given.argument(0),
-            ...(mode === undefined ? {} : { mode }),
-            ...(localRun === undefined ? {} : { localRun: localRun === "on" }),
-            ...(description === undefined ? {} : { description }),
-          },
-        };
-      },
+      ask: (_, given) => ({ body: { name: given.argument(0), ...settingsOf(given) } }),
       show,
     }),
     call({
@@ -105,21 +106,7 @@ export const env: Noun = {
       options: [MODE, LOCAL_RUN, DESCRIPTION],
       examples: ["sallyport env update dev --local-run on", "sallyport env update staging --mode private"],
       operation: "environment.update",
-      ask(_, given) {
-        const [mode, localRun, description] = [
-          given.choice("mode", MODES),
-          given.text("local-run"),
-          given.text("description"),
-        ];
-        return {
-          params: { environment: given.argument(0) },
-          body: {
-            ...(mode === undefined ? {} : { mode }),
-            ...(localRun === undefined ? {} : { localRun: localRun === "on" }),
-            ...(description === undefined ? {} : { description }),
-          },
-        };
-      },
+      ask: (_, given) => ({ params: { environment: given.argument(0) }, body: settingsOf(given) }),
       show,
     }),
     stateCommand("enable", "active", "Let things be launched, deployed and written there again"),
