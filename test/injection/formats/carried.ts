@@ -1,6 +1,9 @@
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import { Redacted, isVaultError } from "#base";
 import { encodeText } from "#injection";
 import type { TextFormat } from "#injection";
@@ -277,6 +280,15 @@ export function manyValues(count: number): fc.Arbitrary<Values> {
   return fc
     .array(fc.tuple(name, value), { minLength: count, maxLength: count })
     .map((pairs) => new Map(pairs.map(([key, one], at) => [`${key}_${String(at)}`, one])));
+}
+
+/** A folder for the files that readers read, until the tests of the file that calls this are over. */
+export function readersFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "sallyport-formats-"));
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
 }
 
 /** Whether a program is here. */

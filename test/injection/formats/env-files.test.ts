@@ -1,9 +1,8 @@
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseEnv, promisify } from "node:util";
 import fc from "fast-check";
@@ -19,15 +18,13 @@ import {
   itWith,
   manyValues,
   naughty,
+  readersFolder,
   textsOf,
   written,
 } from "./carried.ts";
 import type { Values } from "./carried.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "sallyport-env-file-"));
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-});
+const folder = readersFolder();
 
 describe("The dotenv format", () => {
   const carries = (_: string, value: Buffer) => {

@@ -1,12 +1,11 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse as parseProperties } from "dot-properties";
 import fc from "fast-check";
 import hcl from "hcl2-parser";
 import { parse as parseToml } from "smol-toml";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import {
   SETS,
@@ -18,15 +17,13 @@ import {
   itWith,
   manyValues,
   naughty,
+  readersFolder,
   textsOf,
   written,
 } from "./carried.ts";
 import type { Values } from "./carried.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "sallyport-escaped-"));
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-});
+const folder = readersFolder();
 
 const text = (_: string, value: Buffer) => isUtf8(value);
 const normal = (_: string, value: Buffer) => isUtf8(value) && value.toString() === value.toString().normalize("NFC");
