@@ -114,7 +114,7 @@ export async function commandLine(
   });
   found.must(
     findIn(Buffer.from(shown.stdout), [value]).length > 0,
-    "exchange did not show the values that were asked for",
+    `exchange did not show the values that were asked for: ${String(shown.code)} ${shown.stderr.slice(0, 300)}`,
   );
   heard.add("stderr of exchange", shown.stderr);
 
