@@ -62,7 +62,7 @@ export class ProcessWatch {
   looks = 0;
 
   /** `canaries` may become more: new ones come last. */
-  constructor(canaries: () => readonly Canary[], everyMs = 15) {
+  constructor(canaries: () => readonly Canary[], everyMs = 40) {
     this.#canaries = canaries;
     this.#timer = setInterval(() => {
       this.#look();
