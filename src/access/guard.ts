@@ -59,14 +59,35 @@ export class Guard {
   }
 
   /**
-   * The other place of an operation that is about two: its rows, where the actor may do all of this there. Refuses as
-   * {@link require} does, with an event at that place, but issues no permit: the operation's own records how it ends.
+   * The other place of an operation that is about two: a permit for its event there, where the actor may do all of this.
+   * Refuses as {@link require} does, with an event at that place.
    */
-  async also<W extends Where>(
-    { actor, action: asked }: Permit,
+  async across<W extends Where>(
+    permit: Permit,
     actions: readonly Permission[],
     where: W,
-  ): Promise<PlaceOf[W["on"]]> {
+  ): Promise<Permit<PlaceOf[W["on"]]>> {
+    const { found, because } = await this.#also(permit, actions, where);
+    return issue({
+      actor: permit.actor,
+      org: permit.org,
+      action: permit.action,
+      place: (found?.rows ?? null) as PlaceOf[W["on"]],
+      event: this.#draft(permit.event.chain, because, found?.scope ?? NOWHERE, null),
+    });
+  }
+
+  /** What the operation's actor has to be allowed besides. Refuses likewise, and issues nothing: the permit is there. */
+  async also(permit: Permit, actions: readonly Permission[], where: Where): Promise<void> {
+    await this.#also(permit, actions, where);
+  }
+
+  async #also(
+    { actor, action: asked }: Permit,
+    actions: readonly Permission[],
+    where: Where,
+  ): Promise<{ readonly found: Found | null; readonly because: string }> {
+    let because = "";
     const known = await this.#knowledge.of(actor);
     const found = await find(this.#knowledge.reader(actor.org), known, actor.org, where);
     for (const action of actions) {
@@ -75,8 +96,9 @@ export class Guard {
           ? UNKNOWN
           : combine(found, (place) => decide(known.subject, action, place, known.facts, this.now()));
       if (!decision.allowed) await this.#refuse(actor, action, where, found, decision, asked);
+      because = decision.because;
     }
-    return (found?.rows ?? null) as PlaceOf[W["on"]];
+    return { found, because };
   }
 
   /** What the same actor may do at another place, where an operation looks at more than one: no permit, no event. */

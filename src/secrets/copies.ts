@@ -1,7 +1,7 @@
 import { VaultError } from "#base";
-import type { Actor, Permit } from "#base";
+import type { Actor, Outcome, Permit } from "#base";
 import { Change } from "#storage";
-import type { Row, Store } from "#storage";
+import type { Row, Settlement, Store } from "#storage";
 import type { Guard, ScopePlace } from "#access";
 import { copiedOf, expectAsRead, mustBeFree, mustBeUnused, renamedTo, sourcesOf, tooMany } from "./copy-plan.ts";
 import type { Copied, CopyPlan, CopyRequest } from "./copy-plan.ts";
@@ -15,10 +15,10 @@ import type { Draft, Writes } from "./writes.ts";
 /** Values that are open at once. */
 const MOST_BYTES_AT_ONCE = 8 * 1024 * 1024;
 
-/** Both ends of a copy: the permit is for the target. */
+/** Both ends of a copy: the permit is for the target, and the source's for the event there. */
 interface Ends {
   readonly permit: Permit<ScopePlace>;
-  readonly source: ScopePlace;
+  readonly from: Permit<ScopePlace>;
   /** As it was before anything else was read. */
   readonly epoch: number;
 }
@@ -41,7 +41,8 @@ export class Copies {
 
   /**
    * The current versions, all or none. It takes `secret.write` in the target and in the source what reads the values
-   * anyway: `secret.list` and `injection.receive`; to move, `secret.delete` too. So nobody gains a value by copying.
+   * anyway: `secret.list` and `injection.receive`; to move, `secret.delete` too. So nobody gains a value by copying. Both
+   * scopes' events are in the one commit: who watches the source sees what left it, and where to.
    *
    * @throws {VaultError} `not_found`, `already_exists`, `in_use`, `invalid_input`, each naming the secrets.
    */
@@ -51,12 +52,12 @@ export class Copies {
       ...request.to,
       side: "to",
     });
-    const source = await this.#guard.also(
+    const from = await this.#guard.across(
       permit,
       ["secret.list", "injection.receive", ...(request.move === true ? (["secret.delete"] as const) : [])],
       { on: "scope", ...request.from, side: "from" },
     );
-    const ends: Ends = { permit, source, epoch: await epochOf(this.#store.read(permit)) };
+    const ends: Ends = { permit, from, epoch: await epochOf(this.#store.read(permit)) };
     if (request.preview === true) return this.#preview(ends, await this.#plan(ends, request));
     // The names are known before the turn is taken; what stands under them is read within it.
     const plans = await this.#plan(ends, request);
@@ -67,12 +68,13 @@ export class Copies {
         const now = { ...ends, epoch: await epochOf(this.#store.read(permit)) };
         return this.#commit(now, request, await this.#plan(now, request));
       },
-      { place: source, names: plans.map((plan) => plan.source.name) },
+      { place: from.place, names: plans.map((plan) => plan.source.name) },
     );
   }
 
   async #plan(ends: Ends, request: CopyRequest): Promise<CopyPlan[]> {
-    const { permit, source } = ends;
+    const { permit } = ends;
+    const source = ends.from.place;
     const reader = this.#store.read(permit);
     const sources = await sourcesOf(reader, source, request.names);
     await this.#mustBeOffered(ends, request, sources);
@@ -92,35 +94,37 @@ export class Copies {
    * its own namespace, or from the actor's roles, is copied only by who could change that policy.
    */
   async #mustBeOffered(
-    { permit, source }: Ends,
-    { from }: CopyRequest,
+    { permit, from }: Ends,
+    request: CopyRequest,
     sources: readonly Row<"secrets">[],
   ): Promise<void> {
-    const roles = await this.#guard.rolesAt(permit.actor, { ...source, workload: null });
+    const roles = await this.#guard.rolesAt(permit.actor, { ...from.place, workload: null });
     const withheld = ({ policy, namespaceId }: Row<"secrets">): boolean =>
       policy !== null &&
       (!policy.namespaces.includes(namespaceId) ||
         (policy.roles.length > 0 && !policy.roles.some((role) => roles.includes(role))));
-    if (sources.some(withheld)) await this.#guard.also(permit, ["secret.policy"], { on: "scope", ...from });
+    if (sources.some(withheld)) await this.#guard.also(permit, ["secret.policy"], { on: "scope", ...request.from });
   }
 
-  async #preview({ permit, source }: Ends, plans: readonly CopyPlan[]): Promise<Copied[]> {
-    await this.#guard.settle(permit, {
-      result: "success",
-      target: targetOf(permit.place),
-      facts: { preview: true, names: plans.length, ...sourceFacts(source) },
-    });
+  async #preview({ permit, from }: Ends, plans: readonly CopyPlan[]): Promise<Copied[]> {
+    const facts = { preview: true, names: plans.length };
+    await this.#store.commit(
+      permit,
+      null,
+      { result: "success", target: targetOf(permit.place), facts: { ...facts, ...fromFacts(from.place) } },
+      [leaving(from, permit.place, plans, facts)],
+    );
     return plans.map((plan) => copiedOf(plan, plan.before?.currentVersion ?? null));
   }
 
   async #commit(ends: Ends, request: CopyRequest, plans: readonly CopyPlan[]): Promise<Copied[]> {
-    const { permit, source } = ends;
+    const { permit, from } = ends;
     mustBeFree(plans);
     if (request.force !== true) mustBeUnused(plans);
     const change = new Change();
     if (request.move === true && request.force !== true) change.expectEpoch(ends.epoch, "head");
     const written = await this.#writes.add(permit, change, await this.#drafts(permit, plans));
-    expectPlace(change, source);
+    expectPlace(change, from.place);
     expectAsRead(
       change,
       plans.map((plan) => plan.source),
@@ -130,7 +134,8 @@ export class Copies {
       for (const plan of plans) change.replace("secrets", plan.source, gone, "conflict", "head");
     }
     const versions = new Map(written.map(({ head }) => [head.name, head]));
-    await this.#store.commit(permit, change, {
+    const facts = { moved: request.move === true, names: plans.length };
+    const arrived: Outcome = {
       result: "success",
       target: targetOf(permit.place),
       secrets: written.map(({ head }) => ({ id: head.id, name: head.name, version: head.currentVersion })),
@@ -144,8 +149,9 @@ export class Copies {
           of: plan.source.currentVersion,
         },
       })),
-      facts: { moved: request.move === true, names: plans.length, ...sourceFacts(source) },
-    });
+      facts: { ...facts, ...fromFacts(from.place) },
+    };
+    await this.#store.commit(permit, change, arrived, [leaving(from, permit.place, plans, facts)]);
     return plans.map((plan) => copiedOf(plan, versions.get(plan.as)?.currentVersion ?? null));
   }
 
@@ -179,6 +185,25 @@ function isSame(one: ScopePlace, other: ScopePlace): boolean {
   return one.environment.id === other.environment.id && one.namespace.id === other.namespace.id;
 }
 
-function sourceFacts({ environment, namespace }: ScopePlace) {
+function fromFacts({ environment, namespace }: ScopePlace) {
   return { fromEnvironment: environment.id, fromNamespace: namespace.id };
+}
+
+/** The source's event: its own names and versions, and the target by ids, since who may list here need not know it. */
+function leaving(
+  permit: Permit<ScopePlace>,
+  { environment, namespace }: ScopePlace,
+  plans: readonly CopyPlan[],
+  facts: NonNullable<Outcome["facts"]>,
+): Settlement {
+  return {
+    permit,
+    outcome: {
+      action: "secret.copied",
+      result: "success",
+      target: targetOf(permit.place),
+      secrets: plans.map(({ source }) => ({ id: source.id, name: source.name, version: source.currentVersion })),
+      facts: { ...facts, toEnvironment: environment.id, toNamespace: namespace.id },
+    },
+  };
 }

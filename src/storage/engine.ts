@@ -31,15 +31,16 @@ export interface Scribe<E = unknown> {
   write(entry: E, head: ChainHead, now: Date): AuditRow;
 }
 
-/** What a request wants committed: statements of one org, and the entry of its event. */
+/** What a request wants committed: statements of one org, and the entries of its events. */
 export interface Job {
   readonly org: Id<"org">;
-  /** The chain that takes the event, with what the scribe needs; `null` for what is unaudited by declaration. */
-  readonly event: { readonly chain: Id<"org">; readonly entry: unknown } | null;
+  /** The chains that take the events, with what the scribe needs; none for what is unaudited by declaration. */
+  readonly events: readonly { readonly chain: Id<"org">; readonly entry: unknown }[];
   readonly statements: readonly Statement[];
 }
 
 export interface Committed {
+  /** Of the first event; 0 where there is none. */
   readonly seq: number;
   readonly at: Date;
 }

@@ -25,7 +25,7 @@ export type { Page, PageRequest } from "./page.ts";
 export { Pruning } from "./pruning.ts";
 export type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
 export { openStore } from "./store.ts";
-export type { Entry, Facts, Store } from "./store.ts";
+export type { Entry, Facts, Settlement, Store } from "./store.ts";
 export { openSqlite } from "./sqlite/engine.ts";
 export { driverVersion, inspectDatabase } from "./sqlite/inspect.ts";
 export type { Inspection } from "./sqlite/inspect.ts";

@@ -23,18 +23,24 @@ export interface Entry {
   readonly rows: readonly RowDigest[];
 }
 
+/** How one permit ends. */
+export interface Settlement {
+  readonly permit: Permit;
+  readonly outcome: Outcome;
+}
+
 /** The rows of an org, for whoever holds a permit. */
 export interface Store {
   /** A reader of the permit's org. */
   read(permit: Permit): Reader;
   /**
    * Commits the permit's event, and the change with it, durably; the permit is spent. An empty change settles a read or a
-   * refusal.
+   * refusal. `others` are settled in the same commit: what concerns two places is told at both, or at neither.
    *
-   * @throws {MissedExpectation} nothing was done and the permit is good again.
+   * @throws {MissedExpectation} nothing was done and the permits are good again.
    * @throws {VaultError} `store_unavailable`: nothing was done. `outcome_unknown`: nobody knows.
    */
-  commit(permit: Permit, change: Change | null, outcome: Outcome): Promise<Committed>;
+  commit(permit: Permit, change: Change | null, outcome: Outcome, others?: readonly Settlement[]): Promise<Committed>;
   /** Never before the last committed event. */
   now(): Date;
   health(): Promise<EngineHealth>;
@@ -88,21 +94,26 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
     read: (permit) => reader(permit.org),
     now: () => engine.now(),
     health: () => engine.health(),
-    async commit(permit, change, outcome) {
-      permit.spend();
+    async commit(permit, change, outcome, others = []) {
+      const spent: Permit[] = [];
       const made = change === null || outcome.target?.id == null ? null : outcome.target.id;
       const once = made === null ? null : onceKey(integrity, permit);
       try {
+        for (const one of [permit, ...others.map((other) => other.permit)]) {
+          one.spend();
+          spent.push(one);
+        }
         const first =
           once === null || made === null ? [] : [onceOnly({ digest: once, target: made, createdAt: engine.now() })];
         const { statements, rows } = await compileChange(compiler, proofs, permit, [
           ...first,
           ...(change?.commands ?? []),
         ]);
-        const entry: Entry = { permit, outcome, rows };
-        return await engine.commit({ org: permit.org, event: { chain: permit.event.chain, entry }, statements });
+        const entries: Entry[] = [{ permit, outcome, rows }, ...others.map((other) => ({ ...other, rows: [] }))];
+        const events = entries.map((entry) => ({ chain: entry.permit.event.chain, entry }));
+        return await engine.commit({ org: permit.org, events, statements });
       } catch (error) {
-        permit.unspend();
+        for (const one of spent) one.unspend();
         if (once === null || !(error instanceof MissedExpectation) || error.label !== "idempotency") throw error;
         const before = await reader(permit.org).get("idempotency", { digest: once });
         throw new VaultError("idempotency_reused", undefined, { detail: before === null ? {} : { id: before.target } });
@@ -112,7 +123,7 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
 
   const unaudited = async (org: Id<"org">, compiled: Compiled): Promise<void> => {
     const statement: Statement = { ...compiled, kind: "write", rows: -1, label: "unaudited", otherwise: "internal" };
-    await engine.commit({ org, event: null, statements: [statement] });
+    await engine.commit({ org, events: [], statements: [statement] });
   };
   const mayTouch = (table: TableName, columns: readonly string[]): void => {
     const allowed: readonly string[] = TABLES[table].unaudited;

@@ -34,7 +34,7 @@ const scopeOf = async (name: string): Promise<Scope> => {
 };
 
 describe("a copy", () => {
-  it("holds the current values with what is said of them, in one event that names both scopes", async () => {
+  it("holds the current values with what is said of them, in an event that names both scopes", async () => {
     const [from, to] = [await scopeOf("whole-from"), await scopeOf("whole-to")];
     await write("A", "first", from);
     await write("A", "second", from, { tags: ["t"], owner: "team", description: "d" });
@@ -176,6 +176,84 @@ describe("a move", () => {
     expect((await copy(mover, from, to)).status).toBe(200);
     expect((await copy(mover, from, to, { move: true, force: true, overwrite: true })).status).toBe(200);
     expect((await get("USED", from)).status).toBe(404);
+  });
+});
+
+describe("what was copied out of a scope", () => {
+  const log = async (who: Client, action: string) => (await who.do("audit.list", { query: { action } })).items;
+
+  it("stands in that scope's log, in the same commit: names, versions, where to, and no value (R153)", async () => {
+    const [from, to] = [await scopeOf("left-from"), await scopeOf("left-to")];
+    for (const name of ["L1", "L2"]) await write(name, "leaving-canary", from);
+    const reader = await vault.user("watches-source", "guest");
+    await owner.do("grant.create", {
+      body: { principal: "watches-source", role: "auditor", environment: "left-from", namespace: "default" },
+    });
+    const target = await owner.do("environment.get", { params: { environment: "left-to" } });
+    const answer = await copy(owner, from, to, { names: ["L1"], rename: { L1: "RENAMED" } });
+    const [event, ...more] = await log(reader, "secret.copied");
+    expect(more).toEqual([]);
+    expect(event).toMatchObject({
+      result: "success",
+      requestId: answer.headers["x-request-id"],
+      actor: { name: "owner" },
+      environment: { name: "left-from" },
+      namespace: { name: "default" },
+      target: { type: "namespace", name: "left-from/default" },
+      secrets: [{ name: "L1", version: 1 }],
+      facts: { toEnvironment: target.id, moved: false, names: 1 },
+    });
+    // The other end's is not the reader's to see, and neither says what the names are called there.
+    expect(await log(reader, "secret.copy")).toEqual([]);
+    expect(JSON.stringify(event)).not.toMatch(/RENAMED|leaving-canary|left-to/);
+    const [arrived] = await log(owner, "secret.copy");
+    expect([arrived?.environment?.name, arrived?.time]).toEqual(["left-to", event?.time]);
+
+    expect((await copy(owner, from, to, { names: ["L2"], move: true })).status).toBe(200);
+    expect((await log(reader, "secret.copied"))[0]).toMatchObject({
+      secrets: [{ name: "L2" }],
+      facts: { moved: true },
+    });
+    expect((await owner.do("audit.verify")).intact).toBe(true);
+  });
+
+  it("is told of a preview as one, of what failed as failed, and of what was refused once at each end", async () => {
+    const [from, to] = [await scopeOf("tell-from"), await scopeOf("tell-to")];
+    for (const scope of [from, to]) await write("T", "t", scope);
+    const ends = async (answer: Copy) =>
+      (await owner.do("audit.list", { query: { limit: "50" } })).items
+        .filter(({ requestId }) => requestId === answer.headers["x-request-id"])
+        .map(({ action, environment, result, code, facts }) =>
+          [action, environment?.name ?? "", code ?? result, facts?.preview === true ? "preview" : ""].join(" ").trim(),
+        )
+        .sort();
+    expect(await ends(await copy(owner, from, to, { preview: true }))).toEqual([
+      "secret.copied tell-from success preview",
+      "secret.copy tell-to success preview",
+    ]);
+    expect(await ends(await copy(owner, from, to))).toEqual([
+      "secret.copy tell-from already_exists",
+      "secret.copy tell-to already_exists",
+    ]);
+    const member = await vault.user("refused-teller");
+    await owner.do("environment.update", { params: { environment: "tell-from" }, body: { mode: "restricted" } });
+    expect(await ends(await copy(member, from, to))).toEqual([
+      "secret.copy tell-from forbidden",
+      "secret.copy tell-to forbidden",
+    ]);
+  });
+
+  it("has its names left out for who may read the log there and not the names", async () => {
+    const [from, to] = [await scopeOf("masked-from"), await scopeOf("masked-to")];
+    await write("MASKED_NAME", "x", from);
+    const viewer = await vault.user("views-source", "guest");
+    await owner.do("grant.create", {
+      body: { principal: "views-source", role: "viewer", environment: "masked-from" },
+    });
+    expect((await copy(owner, from, to)).status).toBe(200);
+    const [event] = await log(viewer, "secret.copied");
+    expect([event?.masked, event?.secrets, event?.facts?.names]).toEqual([true, null, 1]);
+    expect(JSON.stringify(await log(viewer, "secret.copied"))).not.toContain("MASKED_NAME");
   });
 });
 

@@ -84,6 +84,37 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         expect(await reader().count("auditEvents")).toBe(before + 1);
       });
 
+      it("settles several in one commit, each with its own event, or none of them", async () => {
+        const before = await events();
+        const [one, other, late] = [world.permit(), world.permit(), world.permit()];
+        const twoAt = { ...DONE, facts: { second: true } };
+        const change = new Change().insert("namespaces", world.namespace("told-twice"));
+        await world.store.commit(one, change, DONE, [{ permit: other, outcome: twoAt }]);
+        const told = (await events()).slice(before.length);
+        expect(told.map(({ id }) => id)).toEqual([one.event.id, other.event.id]);
+        expect([told[0]?.time, told[0]?.hash]).toEqual([told[1]?.time, told[1]?.previousHash]);
+        const rows = told.map((event) => (JSON.parse(event.public) as { rows: unknown[] }).rows.length);
+        expect(rows).toEqual([1, 0]);
+        expect([one.settled, other.settled]).toEqual([true, true]);
+
+        // One that was used before, and one that no event can be made of: neither leaves half of it.
+        const used = world.store.commit(late, null, DONE, [{ permit: other, outcome: DONE }]);
+        expect(await codeOf(used)).toBe("internal");
+        expect([late.settled, other.settled]).toEqual([false, true]);
+        const cyclic: Record<string, unknown> = {};
+        cyclic.self = cyclic;
+        const last = world.permit();
+        const bad = { ...DONE, changes: [{ field: "x", before: null, after: cyclic }] };
+        const half = [world.store.commit(late, null, DONE, [{ permit: last, outcome: bad }]), world.commit(null)];
+        expect((await Promise.allSettled(half)).map((settled) => settled.status)).toEqual(["rejected", "fulfilled"]);
+        expect([late.settled, last.settled]).toEqual([false, false]);
+        await world.store.commit(late, null, DONE, [{ permit: last, outcome: DONE }]);
+        const all = await events();
+        expect(all).toHaveLength(before.length + 5);
+        for (const [at, event] of all.entries())
+          expect([event.seq, event.previousHash]).toEqual([at + 1, at === 0 ? Buffer.alloc(32) : all[at - 1]?.hash]);
+      });
+
       it("lets nobody but the instance write the directory of orgs", async () => {
         const permit = world.guard.public(
           {

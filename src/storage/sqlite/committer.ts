@@ -51,7 +51,9 @@ export class Committer {
       return results;
     } finally {
       const now = performance.now();
-      const events = results.filter((one) => "committed" in one && one.committed.seq > 0).length;
+      const events = jobs
+        .filter((_, at) => results[at] !== undefined && "committed" in results[at])
+        .reduce((sum, job) => sum + job.events.length, 0);
       this.#watch({ jobs: jobs.length, events, ok, ms: now - began, syncMs: ok ? now - waited : 0 });
     }
   }
@@ -84,13 +86,16 @@ export class Committer {
   }
 
   #one(job: Job, heads: Map<Id<"org">, ChainHead>, now: Date): JobResult {
-    // Without a write there is nothing to undo but the event, which is written last.
-    const guarded = job.statements.some((statement) => statement.kind === "write");
+    // Without a write there is nothing to undo but the one event, which is written last.
+    const guarded = job.events.length > 1 || job.statements.some((statement) => statement.kind === "write");
     if (guarded) this.#statements.run("SAVEPOINT job", []);
+    const own = new Map<Id<"org">, ChainHead>();
     try {
       for (const statement of job.statements) this.#step(statement);
-      const seq = job.event === null ? 0 : this.#tell(job.event, heads, now);
+      const [seq = 0] = job.events.map((event) => this.#tell(event, own, heads, now));
       if (guarded) this.#statements.run("RELEASE job", []);
+      // Only now: the events of a job that is undone are nothing to build on.
+      for (const [chain, head] of own) heads.set(chain, head);
       return { committed: { seq, at: now } };
     } catch (error) {
       if (!isOwnFault(error)) throw error;
@@ -102,12 +107,17 @@ export class Committer {
     }
   }
 
-  /** Appends the job's event. Its sequence. */
-  #tell({ chain, entry }: NonNullable<Job["event"]>, heads: Map<Id<"org">, ChainHead>, now: Date): number {
-    const head = heads.get(chain) ?? this.#heads.get(chain) ?? this.#head(chain);
+  /** Appends an event of the job. Its sequence. */
+  #tell(
+    { chain, entry }: Job["events"][number],
+    own: Map<Id<"org">, ChainHead>,
+    heads: ReadonlyMap<Id<"org">, ChainHead>,
+    now: Date,
+  ): number {
+    const head = own.get(chain) ?? heads.get(chain) ?? this.#heads.get(chain) ?? this.#head(chain);
     const row = this.#scribe.write(entry, head, now);
     this.#append(chain, row);
-    heads.set(chain, { slot: SLOT, seq: row.seq, hash: row.hash });
+    own.set(chain, { slot: SLOT, seq: row.seq, hash: row.hash });
     return row.seq;
   }
 
