@@ -119,7 +119,8 @@ export class Bulk {
       version: versions.get(item.name) ?? before?.currentVersion ?? null,
     }));
     const idle = written.length === 0 && described.length === 0;
-    await this.#store.commit(permit, idle ? null : change, {
+    // A change also where nothing is: it uses up the Idempotency-Key, so that this is good for no other request.
+    await this.#store.commit(permit, idle ? new Change() : change, {
       result: "success",
       target: targetOf(permit.place),
       secrets: [

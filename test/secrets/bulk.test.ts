@@ -176,6 +176,33 @@ describe("many secrets at once", () => {
     expect((await owner.do("secret.versions", { params: { ...dev, secret: "ONCE" } })).items).toHaveLength(1);
   });
 
+  it("use up the key also where nothing had to change; a preview and a refusal do not", async () => {
+    await owner.do("secret.write", { params: { ...dev, secret: "IDLE" }, body: { value: "as it is" } });
+    const request = (key: string, value: string, preview = false) =>
+      owner.try("secret.bulk", {
+        params: dev,
+        body: { secrets: [{ name: "IDLE", value }], preview },
+        headers: { "Idempotency-Key": key },
+      });
+    const idle = "a-key-of-an-idle-write";
+    expect(brief(await request(idle, "as it is", true))).toEqual(["IDLE unchanged 1"]);
+    expect(brief(await request(idle, "as it is"))).toEqual(["IDLE unchanged 1"]);
+    const id = (await owner.do("namespace.list")).items.find(({ name }) => name === "default")?.id;
+    for (const value of ["as it is", "another"])
+      expect((await request(idle, value)).body).toMatchObject({ code: "idempotency_reused", id });
+    expect(await reveal("IDLE")).toBe("as it is");
+    expect(brief(await request("another-key-of-its-own", "another"))).toEqual(["IDLE write 2"]);
+
+    const refused = "a-key-of-a-refused-write";
+    const missing = await owner.try("secret.bulk", {
+      params: dev,
+      body: { secrets: [{ name: "IDLE", ifVersion: 9, value: "x" }] },
+      headers: { "Idempotency-Key": refused },
+    });
+    expect(missing.body.code).toBe("precondition_failed");
+    expect(brief(await request(refused, "a third"))).toEqual(["IDLE write 3"]);
+  });
+
   it("take no base64 that is not, and a fault names the item and never the value", async () => {
     const refused = await bulk(writer, [
       { name: "FINE", value: "YQ==", encoding: "base64" },
