@@ -1,9 +1,8 @@
 import { join } from "node:path";
-import { chmod, stat, writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { INSTANCE, SECOND, VaultError, isLoopback, systemClock } from "#base";
-import type { Clock, Id } from "#base";
+import type { Clock } from "#base";
 import { loadOpenApi, loadWire } from "#contract";
-import type { Response } from "#contract";
 import {
   Keyring,
   PasswordHasher,
@@ -42,6 +41,7 @@ import { Metrics, Tls, createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Rooms, VaultSample } from "#http";
 import type { Config } from "#settings";
 import { Condition } from "./condition.ts";
+import { statusOf } from "./status.ts";
 
 /** What a test or another entry point may put in another's place. */
 export interface Overrides {
@@ -245,7 +245,17 @@ export async function createVault(
       exchange: new Exchange({ guard, store, facts, tally, values, authenticator, lastUses, ids }),
       injections: new Injections(guard, store),
       leases: new Leases(guard, store, facts, tally),
-      status,
+      status: statusOf({
+        version,
+        startedAt,
+        store,
+        facts,
+        condition,
+        metrics,
+        dataFolder: config.dataFolder,
+        address: () => servers.url,
+        certificateExpiresAt: () => tls?.validTo ?? null,
+      }),
     };
 
     // The door.
@@ -300,28 +310,6 @@ export async function createVault(
       await store.commit(guard.system("instance.made"), change, { result: "success" });
       keyring.adopt(keys);
     }
-    async function status(org: Id<"org">): Promise<Response<"status.get">> {
-      const { queued, queuedBytes } = await store.health();
-      // The caller's own org's: how much others keep is not for him to know.
-      const keys = await keyAges(facts, org);
-      return {
-        version,
-        node: process.version,
-        store: store.kind,
-        startedAt: startedAt.toISOString(),
-        address: servers.url,
-        ...(await condition.status(org)),
-        databaseBytes: await sizeOf(join(config.dataFolder, "vault.db"), join(config.dataFolder, "vault.db-wal")),
-        queue: { jobs: queued, bytes: queuedBytes },
-        keys: {
-          dataKeys: keys.dataKeys,
-          oldestDataKeyAt: keys.oldestDataKeyAt?.toISOString() ?? null,
-          rootKeyAt: keys.rootKeyAt.toISOString(),
-        },
-        certificateExpiresAt: tls?.validTo.toISOString() ?? null,
-        turnedAway: metrics.turnedAway(),
-      };
-    }
 
     return {
       url: servers.url,
@@ -360,19 +348,6 @@ async function closeAll(opened: readonly (() => void | Promise<void>)[]): Promis
   }
   if (faults.length > 0)
     throw new VaultError("store_unavailable", "The vault did not close cleanly.", { cause: faults[0] });
-}
-
-/** Together, of those that are there. */
-async function sizeOf(...files: readonly string[]): Promise<number> {
-  const sizes = await Promise.all(
-    files.map((file) =>
-      stat(file).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** What is asked for often and changes seldom. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { LOG_LINES } from "#http";
 import { describe, expect, test } from "vitest";
 import { send, startServer, startVault } from "./harness.ts";
+import type { Client } from "./harness.ts";
 
 describe("the table of log lines", () => {
   test("has each message that the code writes, at its level, and no other", () => {
@@ -108,22 +109,31 @@ test("the first line of a start says what listens where, and where its settings 
   rmSync(folder, { recursive: true });
 });
 
-test("`status` tells of queue, keys, certificate, size and what was turned away; keys of the caller's org only", async () => {
+test("`status` tells of queue, keys, certificate, size and what was turned away; to who is not of the instance only what is of the own org", async () => {
   const vault = await startVault({ settings: { maxFailures: "1" } });
   try {
     const other = await vault.org("acme");
     await other.do("environment.create", { body: { name: "extra" } });
+    const others: [string, Client][] = [
+      ["another org's owner", other],
+      ["an admin", await vault.user("adam", "admin")],
+      ["an owner who was given no more", await vault.user("olga", "owner")],
+      ["a member", await vault.user("mia")],
+      ["a service user", await vault.service("machine", "ci")],
+    ];
     for (let at = 0; at < 4; at += 1)
       await vault.anonymous.try("session.create", { body: { login: "no", password: "x".repeat(12) } });
     const state = await vault.owner.do("status.get");
-    expect(state.databaseBytes).toBeGreaterThan(50_000);
-    expect(state.queue).toEqual({ jobs: 0, bytes: 0 });
+    expect(state.instance?.databaseBytes).toBeGreaterThan(50_000);
+    expect(state.instance?.queue).toEqual({ jobs: 0, bytes: 0 });
     expect(state.keys.dataKeys).toBe((await vault.owner.do("environment.list")).items.length);
     expect((await other.do("status.get")).keys.dataKeys).toBe(state.keys.dataKeys + 1);
     expect(Date.now() - new Date(state.keys.rootKeyAt).getTime()).toBeLessThan(600_000);
     expect(state.certificateExpiresAt).toBeNull();
-    expect(state.turnedAway).toMatchObject({ minutes: 5, overloaded: 0 });
-    expect(state.turnedAway.rateLimited).toBeGreaterThanOrEqual(2);
+    expect(state.instance?.turnedAway).toMatchObject({ minutes: 5, overloaded: 0 });
+    expect(state.instance?.turnedAway.rateLimited).toBeGreaterThanOrEqual(2);
+    for (const [who, client] of others) expect([who, (await client.do("status.get")).instance]).toEqual([who, null]);
+    expect((await vault.anonymous.try("status.get")).body.code).toBe("unauthenticated");
   } finally {
     await vault.close();
   }

@@ -29,6 +29,7 @@ const NARROWED: Readonly<Record<string, readonly string[]>> = {
 /** The files outside every room, and the rooms they see. */
 export const TOP: Readonly<Record<string, readonly string[]>> = {
   "condition.ts": FLOORS.flat(),
+  "status.ts": FLOORS.flat(),
   "main.ts": FLOORS.flat(),
   "vault.ts": FLOORS.flat(),
 };

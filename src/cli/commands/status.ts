@@ -11,7 +11,9 @@ import { formatTime } from "../text.ts";
 export const status: Command = {
   name: "status",
   summary: "How the vault is: version, store, audit log, keys, load, warnings",
-  about: "Who is not signed in is told whether the vault is ready. Exit code 8 where it is not.",
+  about:
+    "Who is not signed in is told whether the vault is ready. Exit code 8 where it is not. The database's size, what waits " +
+    "and what was turned away are of all orgs together: for who holds instance.admin.",
   examples: ["sallyport status", "sallyport status --json"],
   uses: ["status.get", "health.ready"],
   async run(cli) {
@@ -48,15 +50,22 @@ function showStatus(answer: Response<"status.get">, out: Output): void {
     "in checkpoints": audit.checkpointedEvents,
     "last checkpoint": formatTime(audit.lastCheckpointAt),
     "checkpoint file": audit.checkpointPlace,
-    database: formatSize(answer.databaseBytes),
-    "waiting for a commit": `${String(answer.queue.jobs)} (${formatSize(answer.queue.bytes)})`,
     "root key of": formatTime(answer.keys.rootKeyAt),
     "data keys": answer.keys.dataKeys,
     "oldest data key of": formatTime(answer.keys.oldestDataKeyAt),
     "certificate ends": formatTime(answer.certificateExpiresAt),
-    [`turned away in ${String(answer.turnedAway.minutes)} minutes`]: `${String(answer.turnedAway.rateLimited)} too many of one source, ${String(answer.turnedAway.overloaded)} too many in all`,
+    ...(answer.instance === null ? {} : loadOf(answer.instance)),
   });
   for (const warning of answer.warnings) out.warn(warning);
+}
+
+/** What is of all orgs together. */
+function loadOf({ databaseBytes, queue, turnedAway }: NonNullable<Response<"status.get">["instance"]>) {
+  return {
+    database: formatSize(databaseBytes),
+    "waiting for a commit": `${String(queue.jobs)} (${formatSize(queue.bytes)})`,
+    [`turned away in ${String(turnedAway.minutes)} minutes`]: `${String(turnedAway.rateLimited)} too many of one source, ${String(turnedAway.overloaded)} too many in all`,
+  };
 }
 
 /** A vault that is not ready says so with status 503 and the same body. */

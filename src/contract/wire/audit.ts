@@ -83,12 +83,17 @@ export const auditWire = {
         checkpointedEvents: z.int(),
         checkpointPlace: z.string(),
       }),
-      /** Of the file and its log, in bytes. */
-      databaseBytes: z.int(),
-      queue: z.strictObject({ jobs: z.int(), bytes: z.int() }),
       keys: z.strictObject({ dataKeys: z.int(), oldestDataKeyAt: time.nullable(), rootKeyAt: time }),
       certificateExpiresAt: time.nullable(),
-      turnedAway: z.strictObject({ minutes: z.int(), rateLimited: z.int(), overloaded: z.int() }),
+      instance: z
+        .strictObject({
+          /** Of the file and its log, in bytes. */
+          databaseBytes: z.int(),
+          queue: z.strictObject({ jobs: z.int(), bytes: z.int() }),
+          turnedAway: z.strictObject({ minutes: z.int(), rateLimited: z.int(), overloaded: z.int() }),
+        })
+        .nullable()
+        .meta({ description: "What is of all orgs together: for who holds `instance.admin`, else null." }),
       warnings: z.array(z.string()),
     }),
   },

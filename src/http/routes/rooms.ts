@@ -35,6 +35,6 @@ export interface Rooms {
   readonly exchange: Exchange;
   readonly injections: Injections;
   readonly leases: Leases;
-  /** What the process says of itself. */
-  readonly status: (org: Id<"org">) => Promise<Response<"status.get">>;
+  /** What the process says of itself to somebody of this org; what is of all orgs together only where `whole` is said. */
+  readonly status: (org: Id<"org">, whole: boolean) => Promise<Response<"status.get">>;
 }
