@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isatty } from "node:tty";
@@ -79,6 +79,13 @@ async function up({ config, held, file }: Settings): Promise<number> {
   await supervisor.tell("READY=1", serving);
   supervisor.watch(() => vault.healthy());
   if (process.versions.node.startsWith("20.")) log.warn({}, "Node 20 is past its end of life: Node 24 is recommended");
+  const owner = statSync(config.dataFolder, { throwIfNoEntry: false })?.uid;
+  const me = process.geteuid?.();
+  if (owner !== undefined && me !== undefined && owner !== me)
+    log.warn(
+      { owner, user: me },
+      "the data folder belongs to another user, to whom what is made there now may be closed",
+    );
   const signal = await signalled;
   log.info({ signal }, "draining");
   const told = supervisor.tell("STOPPING=1", "Answering what is in flight");

@@ -25,7 +25,11 @@ export function manualPage(word: string): string | null {
   }
   if (isErrorCode(word)) {
     const { title: what, cause, remedy } = ERRORS[word];
-    const exit = `A command that meets it ends with exit code ${String(EXIT_CODES[word])}.`;
+    const own = String(EXIT_CODES[word]);
+    const exit =
+      word === "store_unavailable"
+        ? `\`sallyport up\` that meets it ends with exit code ${own}, a command that a vault answers so with 8.`
+        : `A command that meets it ends with exit code ${own}.`;
     return [title(word, what), section("WHY", cause), section("WHAT TO DO", remedy), section("EXIT CODE", exit)].join(
       "",
     );

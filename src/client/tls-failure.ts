@@ -62,7 +62,12 @@ const FAILURES: readonly Failure[] = [
     remedy: "Correct the port, or use http:// where the vault listens without TLS on this machine.",
   },
   {
-    codes: /KEY_VALUES_MISMATCH|PEM|ASN1|NO_START_LINE|UNSUPPORTED(?!_PROTOCOL)|BAD_DECRYPT/,
+    codes: /KEY_VALUES_MISMATCH|KEY_TYPE_MISMATCH/,
+    why: "the client's key is not the key of its certificate",
+    remedy: "Give the two that belong together with --client-cert and --client-key.",
+  },
+  {
+    codes: /PEM|ASN1|NO_START_LINE|UNSUPPORTED(?!_PROTOCOL)|BAD_DECRYPT/,
     why: "a certificate or key file that was given does not hold what it should",
     remedy: "Give PEM files: the authority's certificate, the client's certificate, and its key without a passphrase.",
   },

@@ -13,6 +13,9 @@ const LEAST_INODES = 1_000;
 /** Signed every minute while something happens. */
 const LATE_MS = 3 * 60_000;
 
+const READ_ONLY =
+  "Look into the machine's log for why: a disk that fails is turned read-only. Mount it for writing, or name another folder.";
+
 /** Kinds of file systems by the number that statfs(2) has for them. */
 const NETWORK: Readonly<Record<number, string>> = {
   0x6969: "NFS",
@@ -50,7 +53,9 @@ async function dataFolder({ config: { dataFolder: folder } }: Scene): Promise<Fi
     const what = `${folder} belongs to user ${String(stats.uid)}, and this is user ${String(me)}`;
     return failed(what, "Run this, and the vault, as the user to whom the folder belongs.");
   }
-  if (!(await may(folder, constants.W_OK))) return failed(`${folder} cannot be written`, `chmod u+rwx ${folder}`);
+  const against = await writing(folder);
+  if (against === "EROFS") return failed(`${folder} lies on a read-only file system`, READ_ONLY);
+  if (against !== null) return failed(`${folder} cannot be written`, `chmod u+rwx ${folder}`);
   for (const path of [folder, join(folder, "vault.db"), join(folder, "vault.db-wal"), join(folder, "lock.db")]) {
     const mode = ((await lookAt(path))?.mode ?? 0) & 0o777;
     if ((mode & 0o077) === 0) continue;
@@ -145,12 +150,23 @@ async function certificate({ config: { tls }, now }: Scene): Promise<Finding> {
   }
 }
 
-async function checkpointFile({ config: { checkpointFile: file, dataFolder: folder } }: Scene): Promise<Finding> {
+async function checkpointFile({ config, database }: Scene): Promise<Finding> {
+  const { checkpointFile: file, dataFolder: folder } = config;
   const stats = await lookAt(file);
   if (stats !== null && !stats.isFile()) return failed(`${file} is not a file`, "Name another with --checkpoints.");
   const place = await nearest(stats === null ? dirname(file) : file);
-  const mayWrite = await may(place, constants.W_OK);
-  if (!mayWrite) return failed(`${file} cannot be written`, "Give this user the right to write there.");
+  const against = await writing(place);
+  if (against === "EROFS") return failed(`${file} lies on a read-only file system`, READ_ONLY);
+  if (against !== null) return failed(`${file} cannot be written`, "Give this user the right to write there.");
+  const isSigned = database !== null && !(database instanceof Error) && database.newestCheckpointAt !== null;
+  if (stats === null && isSigned) {
+    const remedy =
+      "Put it back, mount its disk, or name the right file with --checkpoints. Where it was moved on purpose the vault begins a new one.";
+    return warning(
+      `${file} is not there, and the database has checkpoints: nothing would tell that it is an old one`,
+      remedy,
+    );
+  }
   const [its, datas] = [await stat(place), await stat(await nearest(folder))];
   if (its.dev !== datas.dev) return ok(`${file}, on another disk than the data`);
   const remedy =
@@ -184,10 +200,11 @@ async function lookAt(path: string) {
   return stat(path).catch(() => null);
 }
 
-async function may(path: string, what: number): Promise<boolean> {
-  return access(path, what).then(
-    () => true,
-    () => false,
+/** What stands against writing there, as the system calls it; `null` for nothing. */
+async function writing(path: string): Promise<string | null> {
+  return access(path, constants.W_OK).then(
+    () => null,
+    (error: unknown) => (error instanceof Error && "code" in error ? String(error.code) : "unknown"),
   );
 }
 

@@ -1,10 +1,22 @@
 import { systemClock } from "#base";
 import { createIdSource, createRootKeyFile } from "#crypto";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startServer } from "../harness.ts";
 import type { Settings } from "#settings";
 import { createVault } from "../../src/vault.ts";
 import { sallyportArgs, surroundings } from "./harness.ts";
@@ -111,7 +123,7 @@ describe("A vault that was started before refuses to start, with a code for each
 
   test("28: the data folder cannot be opened", async () => {
     writeFileSync(file("a-file"), "");
-    expectRefusal(await up("--data", file("a-file")), 28, file("a-file"));
+    expectRefusal(await up("--data", file("a-file")), 28, file("a-file"), "sallyport doctor");
   });
 
   testUnless(process.platform === "linux" ? null : "only Linux has /proc")(
@@ -158,3 +170,23 @@ describe("In an empty folder `up` refuses with 20", () => {
     expect(server.url).toContain("0.0.0.0");
   });
 });
+
+testUnless(process.geteuid?.() === 0 ? null : "only root can give a folder away")(
+  "a data folder of another user is taken, and told of in the log",
+  async () => {
+    const other = mkdtempSync(join(tmpdir(), "sallyport-others-"));
+    for (const [uid, isTold] of [
+      [0, false],
+      [65_534, true],
+    ] as const) {
+      mkdirSync(join(other, "data"), { recursive: true, mode: 0o700 });
+      chownSync(join(other, "data"), uid, uid);
+      const server = await startServer(other);
+      await expect.poll(() => server.output()).toContain('"msg":"listening"');
+      server.kill("SIGTERM");
+      await server.ended;
+      expect(server.output().includes('"owner":65534')).toBe(isTold);
+    }
+    rmSync(other, { recursive: true });
+  },
+);

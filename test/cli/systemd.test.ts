@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { outOfReach } from "../../src/cli/unit-reach.ts";
 import { Folder } from "./process.ts";
 import { testUnless } from "../unless.ts";
 
@@ -24,7 +25,10 @@ const RUNNER = [
 
 async function unit(...args: string[]): Promise<string> {
   const ran = await folder.run(args);
-  expect(ran, ran.stderr).toMatchObject({ code: 0, stderr: "" });
+  expect(ran.code, ran.stderr).toBe(0);
+  // Where this checkout lies in a folder that a unit does not see, that is said, and nothing else.
+  const said = ran.stderr.split("\n").filter((line) => line !== "");
+  expect(said.every((line) => line.startsWith("warning: The service could not start: "))).toBe(true);
   return ran.stdout;
 }
 
@@ -87,3 +91,39 @@ testUnless(hasAnalyze ? null : "there is no systemd-analyze")(
     expect(level).toBeLessThan(2.5);
   },
 );
+
+describe("a program that the service could not start", () => {
+  const open = () => 0o755;
+
+  test.each([
+    ["/home/ann/node/bin/node", "ProtectHome=yes"],
+    ["/root/sallyport/dist/main.js", "ProtectHome=yes"],
+    ["/run/user/1000/etl", "ProtectHome=yes"],
+    ["/tmp/etl", "PrivateTmp=yes"],
+    ["/var/tmp/a/etl", "PrivateTmp=yes"],
+  ])("%s is hidden by %s", (path, by) => {
+    expect(outOfReach(path, open)).toContain(by);
+  });
+
+  test.each(["/usr/bin/node", "/opt/home/etl", "/srv/tmp/etl", "/homes/etl", "/tmpfs/etl"])("%s is not", (path) => {
+    expect(outOfReach(path, open)).toBeNull();
+    expect(outOfReach(path, () => null)).toBeNull();
+  });
+
+  test("it, or a folder above it, is closed to others", () => {
+    const closed = (path: string) => (one: string) => (one === path ? 0o700 : 0o755);
+    expect(outOfReach("/opt/a/etl", closed("/opt/a"))).toBe("/opt/a is closed to other users (mode 700)");
+    expect(outOfReach("/opt/a/etl", closed("/opt/a/etl"))).toBe("/opt/a/etl is closed to other users (mode 700)");
+    expect(outOfReach("/opt/a/etl", closed("/opt/b"))).toBeNull();
+  });
+
+  test("is warned of, and the unit is printed all the same", async () => {
+    const ran = await folder.run([...RUNNER, "--", "/tmp/etl"]);
+    expect(ran).toMatchObject({ code: 0 });
+    expect(ran.stderr).toContain(
+      "warning: The service could not start: /tmp/etl lies where the unit, by PrivateTmp=yes, sees nothing.",
+    );
+    expect(ran.stdout).toContain(" -- /tmp/etl\n");
+    expect((await folder.run([...RUNNER, "--", "/bin/true"])).stderr).not.toContain("/bin/true");
+  });
+});

@@ -61,7 +61,7 @@ describe("Over TLS with client certificates, `sallyport up` and the commands", (
       [shown(client), /authority that this machine does not know.*--ca-file/s],
       [ca, /wants a client certificate.*--client-cert/s],
       [[...ca, ...shown(strange)], /refused the client certificate/],
-      [[...ca, "--client-cert", client.certificate, "--client-key", strange.key], /does not hold what it should/],
+      [[...ca, "--client-cert", client.certificate, "--client-key", strange.key], /is not the key of its certificate/],
       [["--ca-file", strange.certificate, ...shown(client)], /another authority than the one that was named/],
     ];
     for (const [options, words] of cases) {

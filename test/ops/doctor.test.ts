@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -27,6 +27,7 @@ import { kindOf } from "../../src/ops/files.ts";
 import { Authority } from "../certificates.ts";
 import type { Wanted } from "../certificates.ts";
 import { PROGRAM, cleanEnv, sallyport, startServer, startVault } from "../harness.ts";
+import { testUnless } from "../unless.ts";
 import { loadDriver } from "../../src/storage/sqlite/open.ts";
 
 const Driver = loadDriver();
@@ -183,10 +184,44 @@ describe("a fault is found by", () => {
     expect((await doctor(folder))("checkpoint file").result).toBe("warning");
     mkdirSync(join(folder, "c"));
     expect((await doctor(folder, { checkpoints: join(folder, "c") }))("checkpoint file").result).toBe("failed");
-    expect((await doctor(folder, { checkpoints: "/proc/c.log" }))("checkpoint file").result).toMatch(/ok|failed/);
+    expect((await doctor(folder, { checkpoints: "/proc/c.log" }))("checkpoint file").result).toMatch(/warning|failed/);
     const elsewhere = existsSync("/dev/shm") ? fresh("/dev/shm") : null;
     if (elsewhere === null || statSync(elsewhere).dev === statSync(folder).dev) return;
+    writeFileSync(join(elsewhere, "c.log"), "");
     expect((await doctor(folder, { checkpoints: join(elsewhere, "c.log") }))("checkpoint file").result).toBe("ok");
+  });
+
+  const mountable =
+    spawnSync("unshare", ["--mount", "true"]).status === 0 ? null : "nothing can be mounted here (it takes root)";
+  testUnless(mountable)(
+    "data folder and checkpoint file: the file system is read-only, which no chmod mends",
+    async () => {
+      const disk = fresh(tmpdir());
+      const mount = (...args: string[]) => spawnSync("mount", [...args, disk]).status;
+      expect(mount("-t", "tmpfs", "-o", "size=8M", "none")).toBe(0);
+      try {
+        await (await startVault({ folder: disk })).close();
+        expect(mount("-o", "remount,ro")).toBe(0);
+        const found = await doctor(disk);
+        for (const name of ["data folder", "checkpoint file"])
+          expect(found(name)).toMatchObject({
+            result: "failed",
+            what: expect.stringContaining("read-only file system") as string,
+            remedy: expect.not.stringContaining("chmod") as string,
+          });
+      } finally {
+        spawnSync("umount", [disk]);
+      }
+    },
+  );
+
+  test("checkpoint file: it is gone, and the database has checkpoints", async () => {
+    await (await startVault({ folder })).close();
+    expect((await doctor(folder))("checkpoint file").what).toContain("on the data's own disk");
+    rmSync(data("checkpoints.log"));
+    const found = (await doctor(folder))("checkpoint file");
+    expect(found).toMatchObject({ result: "warning" });
+    expect(found.what).toContain("is not there, and the database has checkpoints");
   });
 
   test("checkpoints: events are covered by none; and while it runs, for longer than a vault takes to sign", async () => {

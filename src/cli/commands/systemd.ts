@@ -4,6 +4,7 @@ import type { Cli } from "../cli.ts";
 import type { Command, Noun } from "../command.ts";
 import { usage } from "../error.ts";
 import { ENVIRONMENT, NAMESPACE } from "../options.ts";
+import { outOfReach } from "../unit-reach.ts";
 import { runnerUnit, serverUnit, socketUnit } from "../units.ts";
 
 const ABOUT = "Linux only: it prints a unit of systemd (247 or later) and changes nothing.";
@@ -15,6 +16,7 @@ const server: Command = {
   examples: ["sallyport systemd server > sallyport.service"],
   uses: [],
   async run(cli) {
+    warnOfReach(cli, program());
     print(cli, serverUnit({ program: program() }));
   },
 };
@@ -69,6 +71,7 @@ const runner: Command = {
     const words = [address, credentialFile, ...command];
     // A line of its own would be another setting of the unit.
     if (words.some((word) => /\p{Cc}/u.test(word))) throw usage("A unit holds no control characters.");
+    warnOfReach(cli, [...program(), command[0]]);
     print(
       cli,
       runnerUnit({
@@ -92,6 +95,17 @@ export const systemd: Noun = {
 function print(cli: Cli, unit: string): void {
   if (cli.out.json) cli.out.value({ unit });
   else cli.out.bytes(Buffer.from(unit));
+}
+
+/** The unit may be meant for another machine, so it is printed all the same. */
+function warnOfReach(cli: Cli, paths: readonly string[]): void {
+  for (const path of paths) {
+    const why = outOfReach(path);
+    if (why !== null)
+      cli.out.warn(
+        `The service could not start: ${why}. Install it for everybody, as in /opt or /usr/local, and print the unit again.`,
+      );
+  }
 }
 
 /** As this process was started, by whole paths: a unit knows no PATH of a person. */

@@ -1,6 +1,7 @@
 import { VaultError, isVaultError } from "#base";
 import { SETTING_NAMES, flagOf, variableOf } from "#settings";
 import type { Command } from "../command.ts";
+import { CliError } from "../error.ts";
 import { SETTING_OPTIONS, givenSettings } from "../settings.ts";
 
 export const up: Command = {
@@ -27,6 +28,10 @@ export const up: Command = {
 
 /** What turned out to be wrong only when it was used, as it can be said here. */
 function inWordsOfTheHelp(error: unknown): unknown {
+  if (isVaultError(error, "store_unavailable"))
+    return new CliError("store_unavailable", error.message, {
+      remedy: "Nothing was started. See what is wrong there: `sallyport doctor`, with the same options.",
+    });
   if (!isVaultError(error, "config_invalid")) return error;
   const faults = (error.detail.faults ?? []).map(({ field, message }) => {
     const name = SETTING_NAMES.find((one) => one === field);
