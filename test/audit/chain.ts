@@ -11,6 +11,7 @@ import { hashEvent, hashPrivate } from "../../src/audit/event.ts";
 import { World } from "../storage/composition.ts";
 import { sqlitePlace } from "../storage/sqlite-place.ts";
 import { loadDriver } from "../../src/storage/sqlite/open.ts";
+import { Turns, asNode } from "./turns.ts";
 
 const Driver = loadDriver();
 
@@ -30,6 +31,10 @@ export interface RawEvent {
 /** A real chain in a real file, with checkpoints, and somebody who edits the file. */
 export class Chain {
   readonly world: World;
+  /** Whose turn it is, where there are several nodes. */
+  readonly turns: Turns;
+  /** The slot that is looked at and edited, and that `checkpoints` signs. */
+  slot = 0;
   readonly folder: string;
   readonly file: string;
   readonly signer = createSigner("sallyport/test", generateSigningKey());
@@ -38,8 +43,9 @@ export class Chain {
   readonly #db: Database;
   readonly #remove: () => Promise<void>;
 
-  private constructor(world: World, folder: string, remove: () => Promise<void>) {
+  private constructor(world: World, turns: Turns, folder: string, remove: () => Promise<void>) {
     this.world = world;
+    this.turns = turns;
     this.folder = folder;
     this.file = join(folder, "checkpoints.log");
     this.checkpoints = this.open();
@@ -50,19 +56,25 @@ export class Chain {
 
   static async make(): Promise<Chain> {
     const place = await sqlitePlace();
-    const { world } = await World.found(place);
-    return new Chain(world, place.folder, () => place.remove());
+    const turns = new Turns(place);
+    const { world } = await World.found(turns);
+    return new Chain(world, turns, place.folder, () => place.remove());
   }
 
   /** As at the start of a process, over the same file and rows. */
-  open(facts: Facts = this.world.facts): Checkpoints {
+  open(facts: Facts = this.world.facts, path: string = this.file): Checkpoints {
     return new Checkpoints({
-      path: this.file,
+      path,
       facts,
       signer: this.signer,
       clock: this.world.clock,
       onFault: (error) => void this.faults.push(error),
     });
+  }
+
+  /** Another node's checkpoints: it writes and signs this slot, into a file of its own. */
+  node(slot: number, path: string = join(this.folder, `checkpoints-${String(slot)}.log`)): Checkpoints {
+    return this.open(asNode(this.world.facts, slot), path);
   }
 
   /** Events of different kinds, each at its own time; the checkpoints hear of them. */
@@ -97,9 +109,10 @@ export class Chain {
   set(seq: number, columns: Readonly<Record<string, unknown>>): void {
     const names = Object.keys(columns);
     this.run(
-      `UPDATE audit_events SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE org_id = ? AND slot = 0 AND seq = ?`,
+      `UPDATE audit_events SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE org_id = ? AND slot = ? AND seq = ?`,
       ...Object.values(columns),
       this.org,
+      this.slot,
       seq,
     );
   }
@@ -109,18 +122,20 @@ export class Chain {
   }
 
   event(seq: number): RawEvent {
-    return this.#db.prepare("SELECT * FROM audit_events WHERE org_id = ? AND seq = ?").get(this.org, seq) as RawEvent;
+    return this.#db
+      .prepare("SELECT * FROM audit_events WHERE org_id = ? AND slot = ? AND seq = ?")
+      .get(this.org, this.slot, seq) as RawEvent;
   }
 
   /** Everything from `seq` on hashed anew: what somebody can do who knows the format and no key. */
   rehash(seq: number): void {
     const rows = this.#db
-      .prepare("SELECT * FROM audit_events WHERE org_id = ? AND slot = 0 AND seq >= ? ORDER BY seq")
-      .all(this.org, seq) as RawEvent[];
+      .prepare("SELECT * FROM audit_events WHERE org_id = ? AND slot = ? AND seq >= ? ORDER BY seq")
+      .all(this.org, this.slot, seq) as RawEvent[];
     const before = this.#db.prepare(
-      "SELECT hash FROM audit_events WHERE org_id = ? AND slot = 0 AND seq < ? ORDER BY seq DESC LIMIT 1",
+      "SELECT hash FROM audit_events WHERE org_id = ? AND slot = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
     );
-    let previous = (before.pluck().get(this.org, seq) as Buffer | undefined) ?? Buffer.alloc(32);
+    let previous = (before.pluck().get(this.org, this.slot, seq) as Buffer | undefined) ?? Buffer.alloc(32);
     for (const row of rows) {
       const privateHash =
         row.salt === null || row.private === null ? row.private_hash : hashPrivate(row.salt, row.private);
@@ -144,6 +159,14 @@ export class Chain {
         }
       })();
     }
+  }
+
+  columns(table: string): string[] {
+    return this.#db.prepare("SELECT name FROM pragma_table_info(?)").pluck().all(table) as string[];
+  }
+
+  rowOf(table: string, id: Buffer): Record<string, unknown> {
+    return this.#db.prepare(`SELECT * FROM ${table} WHERE id = ?`).get(id) as Record<string, unknown>;
   }
 
   insert(table: string, row: Readonly<Record<string, unknown>>): void {

@@ -2,32 +2,63 @@ import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { idToBytes } from "#base";
 import { verifyChain } from "#audit";
-import type { Fault } from "#audit";
+import type { Checkpoints, Fault } from "#audit";
 import { Chain } from "./chain.ts";
 
 /** How many random places each kind of change is tried at. */
 const N = 4;
 
-describe("verification of a chain", () => {
+/** How many events another node has written, and the slot that is tampered with. */
+const LOGS = [
+  { log: "in one slot", slot: 0, others: 0 },
+  { log: "in the second of two slots", slot: 1, others: 7 },
+  { log: "in the first of two slots", slot: 0, others: 7 },
+] as const;
+
+describe.each(LOGS)("verification of a chain $log", ({ slot, others }) => {
+  /** How a fault names the slot. */
+  const of = others === 0 ? "" : ` of slot ${String(slot)}`;
   let chain: Chain;
+  /** The other node, and what it has signed. */
+  let other: Checkpoints | null = null;
+  let signedByOther = 0;
+  /** Events of the slot; and of all. */
   let size: number;
+  let total: number;
   const signedSizes: number[] = [];
 
   beforeAll(async () => {
     chain = await Chain.make();
+    if (others > 0) {
+      chain.slot = slot;
+      chain.turns.take(1);
+      chain.checkpoints = chain.node(slot, chain.file);
+      other = chain.node(1 - slot);
+    }
     await chain.checkpoints.start();
+    await other?.start();
     for (let at = 0; at < 3; at += 1) {
+      chain.turns.take(slot);
       await chain.grow(12);
       await chain.checkpoints.run();
+      if (other === null) continue;
+      chain.turns.take(1 - slot);
+      await chain.grow(others);
+      other.grown(chain.world.org, 1 - slot);
+      await other.run();
     }
+    chain.turns.take(slot);
     await chain.grow(5, chain.world.other);
     await chain.checkpoints.run();
-    const verdict = await chain.verify();
-    size = verdict.events;
+    total = (await chain.verify()).events;
+    const reader = chain.world.facts.of(chain.world.org);
+    size = await reader.count("auditEvents", { slot });
+    signedByOther = await reader.count("auditCheckpoints", { slot: 1 - slot });
     const kept = await chain.checkpoints.kept(chain.world.org);
     signedSizes.push(...kept.notes.map((note) => note.size));
   });
   afterAll(async () => {
+    await other?.stop();
     await chain.checkpoints.stop();
     await chain.close();
   });
@@ -48,19 +79,22 @@ describe("verification of a chain", () => {
         check(seq, faults);
       });
     }
-    expect(await chain.verify()).toMatchObject({ intact: true, events: size, faults: [] });
+    expect(await chain.verify()).toMatchObject({ intact: true, events: total, faults: [] });
   };
-  const at = (seq: number, what: string): unknown => expect.arrayContaining([{ where: `event ${String(seq)}`, what }]);
+  const at = (seq: number, what: string): unknown =>
+    expect.arrayContaining([{ where: `event ${String(seq)}${of}`, what }]);
 
   it("finds nothing in a chain that was left alone, of an org or of the instance", async () => {
     expect(await chain.verify()).toEqual({
       intact: true,
-      events: size,
-      checkpoints: signedSizes.length * 2,
+      events: total,
+      checkpoints: signedSizes.length * 2 + signedByOther,
       faults: [],
     });
     expect(await chain.verify(chain.world.other)).toMatchObject({ intact: true, faults: [] });
     expect(signedSizes.at(-1)).toBe(size);
+    expect(signedByOther > 0).toBe(others > 0);
+    expect(total - size > 20).toBe(others > 0);
   });
 
   it(`finds an edited public part, at ${String(N)} places`, async () => {
@@ -86,7 +120,7 @@ describe("verification of a chain", () => {
       },
       (seq, faults) =>
         expect(faults).toEqual([
-          { where: `event ${String(seq)}`, what: "its private part is not the one that was hashed" },
+          { where: `event ${String(seq)}${of}`, what: "its private part is not the one that was hashed" },
         ]),
     );
     await everywhere(
@@ -103,7 +137,8 @@ describe("verification of a chain", () => {
       (seq) => {
         chain.set(seq, { private: null, salt: null });
       },
-      (seq, faults) => expect(faults).toEqual([{ where: `event ${String(seq)}`, what: "its private part is missing" }]),
+      (seq, faults) =>
+        expect(faults).toEqual([{ where: `event ${String(seq)}${of}`, what: "its private part is missing" }]),
     );
   });
 
@@ -159,7 +194,7 @@ describe("verification of a chain", () => {
       1,
       size - 1,
       (seq) => {
-        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq = ?", chain.org, seq);
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND slot = ? AND seq = ?", chain.org, chain.slot, seq);
       },
       (seq, faults) => {
         expect(faults).toEqual(at(seq + 1, "the 1 events before it are missing"));
@@ -173,7 +208,7 @@ describe("verification of a chain", () => {
       1,
       size - 1,
       (seq) => {
-        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq = ?", chain.org, seq);
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND slot = ? AND seq = ?", chain.org, chain.slot, seq);
         for (let next = seq + 1; next <= size; next += 1) {
           const text = chain.event(next).public.replace(`"seq":${String(next)}`, `"seq":${String(next - 1)}`);
           chain.set(next, { seq: next - 1, public: text });
@@ -184,11 +219,11 @@ describe("verification of a chain", () => {
         const next = signedSizes.filter((one) => one >= seq && one < size);
         for (const one of next)
           expect(faults).toContainEqual({
-            where: `checkpoint of ${String(one)} events`,
+            where: `checkpoint of ${String(one)} events${of}`,
             what: "the events are not those that were signed",
           });
         expect(faults).toContainEqual({
-          where: `checkpoint of ${String(size)} events`,
+          where: `checkpoint of ${String(size)} events${of}`,
           what: `only ${String(size - 1)} events are left`,
         });
       },
@@ -200,12 +235,12 @@ describe("verification of a chain", () => {
       1,
       size,
       (seq) => {
-        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq >= ?", chain.org, seq);
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND slot = ? AND seq >= ?", chain.org, chain.slot, seq);
       },
       (seq, faults) => {
         for (const one of signedSizes.filter((signed) => signed >= seq))
           expect(faults).toContainEqual({
-            where: `checkpoint of ${String(one)} events`,
+            where: `checkpoint of ${String(one)} events${of}`,
             what: `only ${String(seq - 1)} events are left`,
           });
       },
@@ -217,12 +252,17 @@ describe("verification of a chain", () => {
       2,
       size,
       (seq) => {
-        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq >= ?", chain.org, seq);
-        chain.run("DELETE FROM audit_checkpoints WHERE org_id = ? AND size >= ?", chain.org, seq);
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND slot = ? AND seq >= ?", chain.org, chain.slot, seq);
+        chain.run(
+          "DELETE FROM audit_checkpoints WHERE org_id = ? AND slot = ? AND size >= ?",
+          chain.org,
+          chain.slot,
+          seq,
+        );
       },
       (seq, faults) =>
         expect(faults).toContainEqual({
-          where: `checkpoint of ${String(size)} events`,
+          where: `checkpoint of ${String(size)} events${of}`,
           what: `only ${String(seq - 1)} events are left`,
         }),
     );
@@ -264,7 +304,7 @@ describe("verification of a chain", () => {
       (seq, faults) => {
         for (const one of signedSizes.filter((signed) => signed >= seq))
           expect(faults).toContainEqual({
-            where: `checkpoint of ${String(one)} events`,
+            where: `checkpoint of ${String(one)} events${of}`,
             what: "the events are not those that were signed",
           });
       },
@@ -273,9 +313,9 @@ describe("verification of a chain", () => {
 
   it("finds events beside the chain, which no hash covers", async () => {
     for (const place of [
-      { slot: 1, seq: 1 },
-      { slot: 0, seq: 0 },
-      { slot: 0, seq: -7 },
+      { slot: others === 0 ? 1 : 2, seq: 1 },
+      { slot, seq: 0 },
+      { slot, seq: -7 },
     ])
       await everywhere(
         1,
@@ -292,7 +332,7 @@ describe("verification of a chain", () => {
       1,
       size - 1,
       (seq) => {
-        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq <= ?", chain.org, seq);
+        chain.run("DELETE FROM audit_events WHERE org_id = ? AND slot = ? AND seq <= ?", chain.org, chain.slot, seq);
       },
       (seq, faults) => expect(faults).toEqual(at(seq + 1, `the ${String(seq)} events before it are missing`)),
     );
@@ -307,7 +347,7 @@ describe("verification of a chain", () => {
       (seq, faults) => {
         for (const one of signedSizes.filter((signed) => signed >= seq))
           expect(faults).toContainEqual({
-            where: `checkpoint of ${String(one)} events`,
+            where: `checkpoint of ${String(one)} events${of}`,
             what: "the events are not those that were signed",
           });
       },
@@ -323,7 +363,7 @@ describe("verification of a chain", () => {
       },
       (seq, faults) => {
         expect(faults).toContainEqual({
-          where: `event ${String(seq)}`,
+          where: `event ${String(seq)}${of}`,
           what: expect.stringContaining("cannot be read"),
         });
         if (seq < size) expect(faults).toEqual(at(seq + 1, "does not follow from the event before it"));
@@ -354,28 +394,45 @@ describe("verification of a chain", () => {
 
   it("finds a checkpoint in the database that is not what was signed", async () => {
     const [first = 0, second = 0] = signedSizes;
-    const where = { where: `checkpoint of ${String(first)} events` };
+    const where = { where: `checkpoint of ${String(first)} events${of}` };
     for (const [sql, what] of [
       [
-        "UPDATE audit_checkpoints SET root = zeroblob(32) WHERE org_id = ? AND size = ?",
+        "UPDATE audit_checkpoints SET root = zeroblob(32) WHERE org_id = ? AND slot = ? AND size = ?",
         "the row is not what was signed",
       ],
-      ["UPDATE audit_checkpoints SET slot = 1 WHERE org_id = ? AND size = ?", "the row is not what was signed"],
+      ["UPDATE audit_checkpoints SET slot = slot WHERE org_id = ? AND slot = ? AND size = ?", null],
       [
-        "UPDATE audit_checkpoints SET note = replace(note, 'time', 'Time') WHERE org_id = ? AND size = ?",
+        "UPDATE audit_checkpoints SET note = replace(note, 'time', 'Time') WHERE org_id = ? AND slot = ? AND size = ?",
         "its signature is not ours",
       ],
-      ["UPDATE audit_checkpoints SET note = '' WHERE org_id = ? AND size = ?", "its signature is not ours"],
+      [
+        "UPDATE audit_checkpoints SET note = '' WHERE org_id = ? AND slot = ? AND size = ?",
+        "its signature is not ours",
+      ],
     ] as const)
       await chain.during(async () => {
-        chain.run(sql, chain.org, first);
-        expect((await chain.verify()).faults).toEqual([{ ...where, what }]);
+        chain.run(sql, chain.org, chain.slot, first);
+        expect((await chain.verify()).faults).toEqual(what === null ? [] : [{ ...where, what }]);
       });
     await chain.during(async () => {
+      const moved = others === 0 ? "" : " of slot 2";
       chain.run(
-        `UPDATE audit_checkpoints SET note = (SELECT o.note FROM audit_checkpoints o WHERE o.org_id = ? AND o.size = ${String(second)}) WHERE org_id = ? AND size = ${String(first)}`,
+        "UPDATE audit_checkpoints SET slot = 2 WHERE org_id = ? AND slot = ? AND size = ?",
         chain.org,
+        slot,
+        first,
+      );
+      expect((await chain.verify()).faults).toEqual([
+        { where: `checkpoint of ${String(first)} events${moved}`, what: "the row is not what was signed" },
+      ]);
+    });
+    await chain.during(async () => {
+      chain.run(
+        `UPDATE audit_checkpoints SET note = (SELECT o.note FROM audit_checkpoints o WHERE o.org_id = ? AND o.slot = ? AND o.size = ${String(second)}) WHERE org_id = ? AND slot = ? AND size = ${String(first)}`,
         chain.org,
+        slot,
+        chain.org,
+        slot,
       );
       expect((await chain.verify()).faults).toEqual([{ ...where, what: "the row is not what was signed" }]);
     });
@@ -398,7 +455,10 @@ describe("verification of a chain", () => {
     // Rows that come and go all the while are no fault.
     let going = true;
     const busy = (async () => {
-      while (going) {
+      for (let turn = 0; going; turn += 1) {
+        // Each event has a later time than those that its writer has seen of another slot.
+        if (others > 0) chain.turns.take(turn % 3);
+        chain.world.clock.ms += 1;
         const reader = chain.world.facts.of(chain.world.org);
         const read = await reader.get("namespaces", { id: row.id });
         if (read !== null) await chain.world.commit(new Change().replace("namespaces", read, { description: "busy" }));
