@@ -55,12 +55,10 @@ export class Handshakes {
 
   #arrived(socket: Socket): void {
     const source = sourceOf(socket.remoteAddress ?? "");
+    // Who is at it for longest is the likeliest not to mean it. One that is done in time is served in the worst flood.
+    if ((this.#sources.get(source) ?? 0) >= this.#limits.mostOfSource) this.#closeLongest(source);
+    if (this.#open.size >= this.#limits.most) this.#closeLongest();
     const ofSource = this.#sources.get(source) ?? 0;
-    if (this.#open.size >= this.#limits.most || ofSource >= this.#limits.mostOfSource) {
-      this.#failed("too_many");
-      socket.destroy();
-      return;
-    }
     const timer = setTimeout(() => {
       this.#failed("timeout");
       socket.destroy();
@@ -84,6 +82,16 @@ export class Handshakes {
         this.#secure(socket);
       }
     });
+  }
+
+  #closeLongest(source?: string): void {
+    for (const [key, one] of this.#open) {
+      if (source !== undefined && one.source !== source) continue;
+      this.#failed("too_many");
+      this.#ended(key);
+      one.socket.destroy();
+      return;
+    }
   }
 
   #ended(key: string): void {

@@ -219,6 +219,23 @@ describe("Over TLS", () => {
     expect(line).toMatchObject({ level: "warn" });
   });
 
+  test.each([
+    ["its source", { most: 100, mostOfSource: 5 }],
+    ["all together", { most: 5, mostOfSource: 100 }],
+  ])("who connects is served while %s has as many handshakes that stall as may be", async (_name, limits) => {
+    const vault = await open(await load(), { listen: { handshakes: { ...limits, timeoutMs: 600_000 } } });
+    let closed = 0;
+    const stalled = Array.from({ length: 5 }, () => {
+      const socket = connectPlain(vault.servers.port, vault.servers.host);
+      opened.push({ close: () => socket.destroy() });
+      return socket.on("error", () => undefined).on("close", () => closed++);
+    });
+    await Promise.all(stalled.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
+    for (let n = 0; n < 3; n++) expect((await ask(vault)).status).toBe(200);
+    // The first of them made room; whose handshake is done holds no place.
+    await expect.poll(() => closed).toBe(1);
+  });
+
   test("beyond loopback it listens without more being said", async () => {
     const vault = await open(await load(), { listen: { host: "0.0.0.0" } });
     expect((await ask(vault, { host: "127.0.0.1" })).status).toBe(200);
