@@ -214,6 +214,17 @@ export const ERRORS = {
     cause: "A newer version wrote it, it is another program's database, or it is damaged.",
     remedy: "Start the version that wrote it, or choose another folder (`--data`).",
   },
+  migration_needed: {
+    title: "The database has an older schema than this version needs",
+    cause: "The vault's own role may not change the schema, so a new version's migration takes the owner's.",
+    remedy: "Run `sallyport db migrate` with the owner's URL, or set SALLYPORT_STORE_MIGRATE for the start.",
+  },
+  role_unsafe: {
+    title: "The vault's role in the database may do too much",
+    cause:
+      "It is a superuser, owns tables, can pass by the row policies or can change the schema: one mistake would reach every org.",
+    remedy: "Make the roles with what `sallyport db roles` prints, and give the vault the URL of the service's.",
+  },
   database_rolled_back: {
     title: "The database is older than its last checkpoint",
     cause: "The checkpoint file tells of audit events that the database does not have: an older copy was put back.",

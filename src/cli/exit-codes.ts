@@ -84,6 +84,8 @@ export const EXIT_CODES: Readonly<Record<CliCode, number>> = {
   database_rolled_back: 26,
   address_in_use: 27,
   store_unavailable: 28,
+  migration_needed: 29,
+  role_unsafe: 30,
 
   outcome_unknown: EXIT_OTHER,
   integrity_failed: EXIT_OTHER,

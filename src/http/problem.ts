@@ -45,6 +45,8 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   key_file_missing: 500,
   folder_in_use: 500,
   schema_unknown: 500,
+  migration_needed: 500,
+  role_unsafe: 500,
   database_rolled_back: 500,
   address_in_use: 500,
   unreachable: 500,

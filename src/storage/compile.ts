@@ -227,12 +227,14 @@ function inScopes(eb: Builder, scopes: ScopeSet): Condition {
   return eb.or(
     scopes.groups.map((group) =>
       eb.and([
-        eb(
+        inList(
+          eb,
           "environment_id",
           "in",
           group.environments.map((one) => TABLES.environments.columns.id.encode(one)),
         ),
-        eb(
+        inList(
+          eb,
           "namespace_id",
           "in",
           group.namespaces.map((one) => TABLES.namespaces.columns.id.encode(one)),

@@ -37,7 +37,16 @@ export interface Job {
   /** The chains that take the events, with what the scribe needs; none for what is unaudited by declaration. */
   readonly events: readonly { readonly chain: Id<"org">; readonly entry: unknown }[];
   readonly statements: readonly Statement[];
+  readonly hold: Hold;
 }
+
+/**
+ * How a job keeps the changes of other nodes to the same org away while it commits, where several write at once.
+ * `alone`: it bears on access or values, or expects what a new row could break, so no other change of the org may come
+ * between. `beside`: it changes rows that nobody else changes; only those that hold alone keep it waiting. `nothing`: it only
+ * appends to the log.
+ */
+export type Hold = "alone" | "beside" | "nothing";
 
 export interface Committed {
   /** Of the first event; 0 where there is none. */
@@ -70,27 +79,7 @@ export interface CommitMeasure {
 /** Hears of each commit; must not throw. */
 export type CommitWatch = (measure: CommitMeasure) => void;
 
-/** How much may wait for a commit before a job is turned away with `overloaded`. */
-export interface QueueLimits {
-  readonly jobs: number;
-  readonly bytes: number;
-}
-
-/** A job of the largest value takes about 66 KiB: a thousand of those, or twenty thousand small ones. */
-export const QUEUE_LIMITS: QueueLimits = { jobs: 20_000, bytes: 64 * 1024 * 1024 };
-
-/** What a job holds in memory beside its values: its entry, its promise, the request that waits. A guess on the high side. */
-const JOB_BYTES = 1_024;
-
-/** What a job that waits takes, in bytes: its statements' values, and a little. */
-export function bytesOf(job: Job): number {
-  let bytes = JOB_BYTES;
-  for (const { values } of job.statements)
-    for (const value of values) bytes += typeof value === "string" || Buffer.isBuffer(value) ? value.length : 8;
-  return bytes;
-}
-
-/** What an engine must do. SQLite's is in sqlite/. */
+/** What an engine must do. They are in sqlite/ and postgres/. */
 export interface Engine {
   readonly kind: "sqlite" | "postgres";
   /** The writer slot that this node's events go to: 0 on SQLite; one that is leased elsewhere, and may change when its lease is lost. */

@@ -24,6 +24,11 @@ export class EventClock {
     return new Date(Math.max(this.#clock.now().getTime(), this.#reckoned()));
   }
 
+  /** What the machine's clock says, whatever was committed. */
+  machine(): Date {
+    return this.#clock.now();
+  }
+
   /** How far the machine's clock is behind, in ms; 0 as a rule. */
   get behindMs(): number {
     return Math.max(0, this.#reckoned() - this.#clock.now().getTime());

@@ -6,7 +6,7 @@ import type { Raw } from "./column.ts";
 import { Compiler } from "./compile.ts";
 import type { Compiled } from "./compile.ts";
 import { MissedExpectation } from "./engine.ts";
-import type { Committed, Engine, EngineHealth, Statement } from "./engine.ts";
+import type { Committed, Engine, EngineHealth, Hold, Statement } from "./engine.ts";
 import { Proofs } from "./proof.ts";
 import type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
 import { oneOf } from "./query.ts";
@@ -105,13 +105,13 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
         }
         const first =
           once === null || made === null ? [] : [onceOnly({ digest: once, target: made, createdAt: engine.now() })];
-        const { statements, rows } = await compileChange(compiler, proofs, permit, [
+        const { statements, rows, hold } = await compileChange(compiler, proofs, permit, [
           ...first,
           ...(change?.commands ?? []),
         ]);
         const entries: Entry[] = [{ permit, outcome, rows }, ...others.map((other) => ({ ...other, rows: [] }))];
         const events = entries.map((entry) => ({ chain: entry.permit.event.chain, entry }));
-        return await engine.commit({ org: permit.org, events, statements });
+        return await engine.commit({ org: permit.org, events, statements, hold });
       } catch (error) {
         for (const one of spent) one.unspend();
         if (once === null || !(error instanceof MissedExpectation) || error.label !== "idempotency") throw error;
@@ -123,7 +123,7 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
 
   const unaudited = async (org: Id<"org">, compiled: Compiled): Promise<void> => {
     const statement: Statement = { ...compiled, kind: "write", rows: -1, label: "unaudited", otherwise: "internal" };
-    await engine.commit({ org, events: [], statements: [statement] });
+    await engine.commit({ org, events: [], statements: [statement], hold: "nothing" });
   };
   const mayTouch = (table: TableName, columns: readonly string[]): void => {
     const allowed: readonly string[] = TABLES[table].unaudited;
@@ -224,7 +224,7 @@ async function compileChange(
   proofs: Proofs,
   permit: Permit,
   commands: readonly Command[],
-): Promise<{ statements: Statement[]; rows: RowDigest[] }> {
+): Promise<{ statements: Statement[]; rows: RowDigest[]; hold: Hold }> {
   const org = idToBytes(permit.org);
   const rows: RowDigest[] = [];
   const prove = async (
@@ -273,7 +273,15 @@ async function compileChange(
         break;
     }
   }
-  return { statements, rows };
+  return { statements, rows, hold: holdOf(commands) };
+}
+
+/** A row that is met by its key is held by the engine; that there is no other row, or that the epoch still is, only the org. */
+function holdOf(commands: readonly Command[]): Hold {
+  const bears = (command: Command): boolean =>
+    command.do === "raise-epoch" || (command.do === "expect" && command.table !== "epochs");
+  if (commands.some(bears)) return "alone";
+  return commands.length > 0 ? "beside" : "nothing";
 }
 
 /** What changes without an event may have changed since the row was read: it is written only where the change is about it. */

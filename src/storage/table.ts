@@ -1,3 +1,4 @@
+import { VaultError } from "#base";
 import type { Id } from "#base";
 import type { Column, Raw } from "./column.ts";
 
@@ -38,8 +39,19 @@ export function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
+/** @throws {VaultError} `internal` for a value that its column does not have: a driver might write something in its place. */
 export function encodeRow(columns: Columns, row: Readonly<Record<string, unknown>>): Record<string, Raw> {
-  return Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, column.encode(row[name])]));
+  return Object.fromEntries(
+    Object.entries(columns).map(([name, column]) => {
+      const raw = column.encode(row[name]);
+      if (!isRaw(raw)) throw new VaultError("internal", `A value of the column ${name} is of no type that is stored.`);
+      return [name, raw];
+    }),
+  );
+}
+
+function isRaw(value: unknown): value is Raw {
+  return value === null || Buffer.isBuffer(value) || ["string", "number", "bigint"].includes(typeof value);
 }
 
 export function decodeRow(columns: Columns, raw: Readonly<Record<string, Raw>>): Record<string, unknown> {

@@ -262,7 +262,7 @@ describe("the queue", () => {
 
   it("says overloaded when twenty thousand wait, and loses none of those that waited", async () => {
     const { world } = await World.found(place);
-    const job = { org: INSTANCE, events: [], statements: [] };
+    const job = { org: INSTANCE, events: [], statements: [], hold: "nothing" as const };
     const waiting = Array.from({ length: 20_000 }, () => world.engine.commit(job));
     expect(await codeOf(world.engine.commit(job))).toBe("overloaded");
     expect((await world.engine.health()).queued).toBe(20_000);
@@ -280,6 +280,7 @@ describe("the queue", () => {
     const job = (bytes: number, text = "") => ({
       org: INSTANCE,
       events: [],
+      hold: "nothing" as const,
       statements: [
         {
           sql: "UPDATE meta SET value = value WHERE name = ? OR value = ?",

@@ -1,6 +1,7 @@
 import type { CreateTableBuilder, Kysely, RawBuilder } from "kysely";
 import { sql } from "kysely";
 import type { Engine } from "../engine.ts";
+import { giveToService } from "./tenants.ts";
 
 type Type = "bytes" | "int" | "text";
 type Columns = Readonly<Record<string, Type | `${Type}?`>>;
@@ -12,6 +13,8 @@ interface Shape {
   readonly proved?: true;
   /** Outside any org. */
   readonly directory?: true;
+  /** What the vault's role may do with it, on PostgreSQL; everything, unless said. */
+  readonly verbs?: string;
   readonly references?: readonly {
     readonly columns: readonly string[];
     readonly table: string;
@@ -23,8 +26,13 @@ const SCOPE = { environment_id: "bytes", namespace_id: "bytes" } as const;
 
 /** The first schema. Frozen: what changes later is another migration. */
 const SHAPES: Readonly<Record<string, Shape>> = {
-  meta: { columns: { name: "text", value: "text" }, key: ["name"], directory: true },
-  orgs: { columns: { id: "bytes", slug: "text", state: "text", created_at: "int" }, key: ["id"], directory: true },
+  meta: { columns: { name: "text", value: "text" }, key: ["name"], directory: true, verbs: "select, insert, update" },
+  orgs: {
+    columns: { id: "bytes", slug: "text", state: "text", created_at: "int" },
+    key: ["id"],
+    directory: true,
+    verbs: "select, insert, update",
+  },
   keys: {
     columns: {
       id: "bytes",
@@ -257,6 +265,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
     },
     key: ["injection_id"],
     proved: true,
+    verbs: "select, insert",
     references: [{ columns: ["injection_id"], table: "injections", key: ["id"] }],
   },
   leases: {
@@ -296,10 +305,12 @@ const SHAPES: Readonly<Record<string, Shape>> = {
       hash: "bytes",
     },
     key: ["slot", "seq"],
+    verbs: "select, insert",
   },
   audit_checkpoints: {
     columns: { slot: "int", size: "int", root: "bytes", frontier: "bytes", time: "int", note: "text" },
     key: ["slot", "size"],
+    verbs: "select, insert",
   },
 };
 
@@ -380,7 +391,8 @@ export async function up(db: Kysely<unknown>, kind: Engine["kind"]): Promise<voi
   const types =
     kind === "sqlite"
       ? ({ bytes: "blob", int: "integer", text: "text" } as const)
-      : ({ bytes: "bytea", int: "bigint", text: "text" } as const);
+      : // Byte order, as SQLite has it, whatever the database's own is.
+        ({ bytes: "bytea", int: "bigint", text: sql`text collate "C"` } as const);
   for (const [name, shape] of Object.entries(SHAPES)) {
     let table: CreateTableBuilder<string, string> = db.schema.createTable(name);
     const column = (columnName: string, type: Type | `${Type}?`): void => {
@@ -406,6 +418,8 @@ export async function up(db: Kysely<unknown>, kind: Engine["kind"]): Promise<voi
       table = table.addForeignKeyConstraint(`${name}_fk${String(at)}`, inOrg(to.columns), to.table, inOrg(to.key));
     }
     await (kind === "sqlite" ? table.modifyEnd(sql`strict`) : table).execute();
+    if (kind === "postgres")
+      await giveToService(db, name, { owned, ...(shape.verbs === undefined ? {} : { verbs: shape.verbs }) });
   }
   for (const index of INDEXES) {
     let built = db.schema

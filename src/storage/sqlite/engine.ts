@@ -3,8 +3,9 @@ import type Database from "better-sqlite3";
 import type { Clock, Id } from "#base";
 import { SECOND, VaultError, isVaultError } from "#base";
 import type { Raw } from "../column.ts";
-import { QUEUE_LIMITS, bytesOf } from "../engine.ts";
-import type { CommitWatch, Committed, Engine, EngineHealth, Job, QueueLimits, Scribe } from "../engine.ts";
+import { Backlog, QUEUE_LIMITS } from "../backlog.ts";
+import type { QueueLimits, Waiting } from "../backlog.ts";
+import type { CommitWatch, Committed, Engine, EngineHealth, Job, Scribe } from "../engine.ts";
 import { EventClock } from "../event-clock.ts";
 import { Committer, SLOT } from "./committer.ts";
 import { emptyWal, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
@@ -17,13 +18,6 @@ const LONGEST_GATHER_MS = 2;
 const PROBE_EVERY_MS = SECOND;
 /** A read that failed like this may fail on every connection, or only on one that was open when the disk went away. */
 const OF_THE_FILE = /^SQLITE_(IOERR|CANTOPEN|CORRUPT|NOTADB)/;
-
-interface Waiting {
-  readonly job: Job;
-  readonly bytes: number;
-  readonly resolve: (committed: Committed) => void;
-  readonly reject: (error: Error) => void;
-}
 
 /** The connection that writes and the one that reads, with what stands on each. */
 interface Connections {
@@ -73,7 +67,7 @@ class SqliteEngine implements Engine {
   readonly #open: () => Connections;
   readonly #lock: Connection;
   readonly #clock: EventClock;
-  readonly #limits: QueueLimits;
+  readonly #backlog: Backlog;
   #on: Connections;
   /**
    * What failed of these connections: what they believe and what is on disk may differ, so they write no more. After a `sync`,
@@ -81,7 +75,6 @@ class SqliteEngine implements Engine {
    */
   #spent: "write" | "sync" | null = null;
   #queue: Waiting[] = [];
-  #queuedBytes = 0;
   #gathering = false;
   #closing = false;
   #fault: string | null = null;
@@ -91,7 +84,7 @@ class SqliteEngine implements Engine {
   constructor(open: () => Connections, lock: Connection, clock: EventClock, limits: QueueLimits) {
     this.#lock = lock;
     this.#clock = clock;
-    this.#limits = limits;
+    this.#backlog = new Backlog(limits);
     this.#open = open;
     this.#on = open();
   }
@@ -114,20 +107,8 @@ class SqliteEngine implements Engine {
   }
 
   commit(job: Job): Promise<Committed> {
-    return new Promise((resolve, reject) => {
-      if (this.#closing) {
-        reject(new VaultError("store_unavailable"));
-        return;
-      }
-      const bytes = bytesOf(job);
-      // Whatever its size, a job that nothing waits before is taken: else it never would be.
-      const full = this.#queue.length >= this.#limits.jobs || this.#queuedBytes + bytes > this.#limits.bytes;
-      if (full && this.#queue.length > 0) {
-        reject(new VaultError("overloaded", undefined, { detail: { retryAfterSeconds: 1 } }));
-        return;
-      }
-      this.#queue.push({ job, bytes, resolve, reject });
-      this.#queuedBytes += bytes;
+    return this.#backlog.admit(job, (waiting) => {
+      this.#queue.push(waiting);
       if (!this.#gathering) this.#gather();
     });
   }
@@ -137,14 +118,15 @@ class SqliteEngine implements Engine {
     return Promise.resolve({
       writable: this.#fault === null,
       reason: this.#fault,
-      queued: this.#queue.length,
-      queuedBytes: this.#queuedBytes,
+      queued: this.#backlog.jobs,
+      queuedBytes: this.#backlog.bytes,
       clockBehindMs: this.#clock.behindMs,
     });
   }
 
   async close(): Promise<void> {
     this.#closing = true;
+    this.#backlog.close();
     if (this.#gathering || this.#queue.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
     disconnect(this.#on);
     this.#lock.close();
@@ -169,7 +151,7 @@ class SqliteEngine implements Engine {
 
   #flush(): void {
     const batch = this.#queue.splice(0, MOST_IN_BATCH);
-    for (const { bytes } of batch) this.#queuedBytes -= bytes;
+    this.#backlog.release(batch);
     try {
       this.#renew();
       const results = this.#on.committer.run(batch.map((one) => one.job));

@@ -1,0 +1,134 @@
+import { Kysely, PostgresDialect, sql } from "kysely";
+import pg from "pg";
+import { VaultError, isVaultError } from "#base";
+import { checkKnown, migrate, missingFrom } from "../migrations/index.ts";
+import { SERVICE_ROLE } from "../migrations/tenants.ts";
+import type { PostgresAddress } from "./address.ts";
+import { codeOf, reasonOf } from "./reason.ts";
+import { StandbyError, clientConfig, isStandby } from "./sessions.ts";
+
+/** PostgreSQL 14: the oldest that is still maintained. */
+const OLDEST_SERVER = 140_000;
+
+/** What the vault asks of a database before it uses it. */
+interface Ground {
+  readonly version: number;
+  readonly encoding: string;
+  readonly standby: boolean;
+  readonly superuser: boolean;
+  readonly bypasses: boolean;
+  readonly owns: boolean;
+  readonly creates: boolean;
+  readonly serves: boolean;
+}
+
+const GROUND = `
+  SELECT current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding,
+    pg_is_in_recovery() AS standby, role.rolsuper AS superuser, role.rolbypassrls AS bypasses,
+    EXISTS (SELECT FROM pg_class AS it JOIN pg_namespace AS home ON home.oid = it.relnamespace AND home.nspname = 'public'
+      WHERE it.relkind IN ('r', 'p') AND pg_has_role(it.relowner, 'MEMBER')) AS owns,
+    has_schema_privilege('public', 'CREATE') AS creates,
+    EXISTS (SELECT FROM pg_roles AS one WHERE one.rolname = '${SERVICE_ROLE}' AND pg_has_role(one.oid, 'USAGE')) AS serves
+  FROM pg_roles AS role WHERE role.rolname = current_user`;
+
+/**
+ * Sees to it that the database has this version's schema and that the vault's role is one that the row policies hold. The
+ * owner, where given, migrates first; nodes that start at the same time wait for one another.
+ *
+ * @throws {VaultError} `store_unavailable`, `schema_unknown`, `migration_needed`, `role_unsafe`.
+ */
+export async function prepareDatabase(address: PostgresAddress, owner: PostgresAddress | null): Promise<void> {
+  if (owner !== null) await migrateDatabase(owner);
+  await withClient(address, async (client) => {
+    await checkGround(client);
+    const done = await doneMigrations(client);
+    checkKnown(done);
+    const missing = missingFrom(done);
+    if (missing.length > 0)
+      throw new VaultError("migration_needed", `The database's schema lacks ${missing.join(", ")}.`);
+  });
+}
+
+/**
+ * Brings the database to this version's schema, as the owner of its tables. @returns the migrations that it took.
+ *
+ * @throws {VaultError} `store_unavailable`, `schema_unknown`, `role_unsafe` where the service's group is not there.
+ */
+export async function migrateDatabase(owner: PostgresAddress): Promise<readonly string[]> {
+  const missing = await withClient(owner, async (client) => {
+    const done = await doneMigrations(client);
+    checkKnown(done);
+    const { rowCount } = await client.query("SELECT FROM pg_roles WHERE rolname = $1", [SERVICE_ROLE]);
+    if (rowCount === 0) throw new VaultError("role_unsafe", `There is no role ${SERVICE_ROLE} on the server.`);
+    return missingFrom(done);
+  });
+  if (missing.length === 0) return [];
+  const pool = new pg.Pool({ ...clientConfig(owner), query_timeout: 0, max: 1 });
+  pool.on("error", () => undefined);
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    await migrate(db, "postgres");
+    // Each start looks whether the schema is its own, and the owner's tables are nobody else's to read.
+    await sql`grant select on kysely_migration to ${sql.ref(SERVICE_ROLE)}`.execute(db);
+    return missing;
+  } finally {
+    await db.destroy();
+  }
+}
+
+async function checkGround(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<Ground>(GROUND);
+  const [ground] = rows;
+  if (ground === undefined) throw new VaultError("store_unavailable", "The database does not say who the vault is.");
+  const unfit = (message: string): VaultError => new VaultError("store_unavailable", message);
+  if (ground.version < OLDEST_SERVER) throw unfit("The database server is older than PostgreSQL 14.");
+  if (ground.encoding !== "UTF8") throw unfit("The database's encoding is not UTF8.");
+  if (ground.standby) throw unfit("The database server is a standby, which takes no writes.");
+  const unsafe = (message: string): VaultError => new VaultError("role_unsafe", message);
+  if (ground.superuser) throw unsafe("The vault's role is a superuser of the database server.");
+  if (ground.bypasses) throw unsafe("The vault's role passes by row-level security (BYPASSRLS).");
+  if (ground.owns) throw unsafe("The vault's role owns tables, or is a member of a role that does.");
+  if (ground.creates) throw unsafe("The vault's role may create objects in the schema public.");
+  if (!ground.serves) throw unsafe(`The vault's role is no member of ${SERVICE_ROLE}.`);
+}
+
+/** The migrations a database has seen: none for an empty one. Throws `schema_unknown` for what is not a vault's. */
+async function doneMigrations(client: pg.Client): Promise<readonly string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')",
+  );
+  const tables = rows.map(({ name }) => name);
+  if (tables.length === 0) return [];
+  if (!tables.includes("kysely_migration"))
+    throw new VaultError(
+      "schema_unknown",
+      "The database belongs to another program: it has tables that are no vault's.",
+    );
+  try {
+    const done = await client.query<{ name: string }>("SELECT name FROM kysely_migration ORDER BY name");
+    return done.rows.map(({ name }) => name);
+  } catch (error) {
+    // Made by the owner's first migration, which has not ended yet or was cut off before it gave the table away.
+    if (codeOf(error) === "42501") return [];
+    throw error;
+  }
+}
+
+async function withClient<T>(address: PostgresAddress, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  let last: unknown = null;
+  for (const place of address.hosts) {
+    const client = new pg.Client({ ...clientConfig(address), ...place });
+    client.on("error", () => undefined);
+    try {
+      await client.connect();
+      if (address.hosts.length > 1 && (await isStandby(client))) throw new StandbyError();
+      return await work(client);
+    } catch (error) {
+      if (isVaultError(error)) throw error;
+      last = error;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+  throw new VaultError("store_unavailable", `The database cannot be used: ${reasonOf(last)}.`, { cause: last });
+}

@@ -1,0 +1,170 @@
+import pg from "pg";
+import type { ClientConfig, CustomTypesConfig, PoolClient } from "pg";
+import { SECOND, VaultError, isVaultError } from "#base";
+import type { PostgresAddress } from "./address.ts";
+import { isAnswer, isLost } from "./reason.ts";
+import { Session } from "./session.ts";
+
+const CONNECT_MS = 5 * SECOND;
+/** Longer than the server's own limit for a statement: for a server, or a network, that does not answer at all. */
+const SILENCE_MS = 20 * SECOND;
+const IDLE_MS = 30 * SECOND;
+/** So that connections move when a balancer or a name in front of the server does. */
+const LIFETIME_S = 30 * 60;
+const KEEP_ALIVE_MS = 10 * SECOND;
+/** Who waits for a connection, for each that there is: more than that would only wait until it is too late. */
+const MOST_WAITING = 64;
+
+/** bigint: counts, times and sequences of ours are far below 2^53. What is not is left to whoever checks the row. */
+const INT8 = 20;
+
+/** Connections to one database, some of them open, of which each transaction has one to itself. */
+export class Sessions {
+  readonly #pool: pg.Pool;
+  readonly #hosts: Hosts;
+  readonly #most: number;
+
+  constructor(address: PostgresAddress, most: number) {
+    this.#hosts = new Hosts(address);
+    this.#most = most;
+    this.#pool = new pg.Pool({
+      ...clientConfig(address),
+      max: most,
+      Client: clientOf(this.#hosts),
+      idleTimeoutMillis: IDLE_MS,
+      maxLifetimeSeconds: LIFETIME_S,
+      allowExitOnIdle: true,
+      verify: (client, done) => {
+        this.#hosts.accept(client).then(() => {
+          done();
+        }, done);
+      },
+    });
+    // A connection that breaks while nobody uses it: the pool has let go of it already.
+    this.#pool.on("error", () => undefined);
+  }
+
+  /**
+   * Runs `work` on a connection of its own, which goes back afterwards, or is closed where it is of no use any more. `work`
+   * leaves no transaction open.
+   *
+   * @throws {VaultError} `overloaded` where all are busy and enough wait. What `work` throws.
+   */
+  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const client = await this.#connect();
+    let spent: unknown = null;
+    try {
+      return await work(new Session(client));
+    } catch (error) {
+      spent = error;
+      throw error;
+    } finally {
+      const cause = isVaultError(spent) ? spent.cause : spent;
+      client.release(spent !== null && (!isAnswer(cause) || isLost(cause)));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  async #connect(): Promise<PoolClient> {
+    if (this.#pool.waitingCount >= this.#most * MOST_WAITING) throw busy();
+    for (let tries = 1; ; tries += 1) {
+      const place = this.#hosts.current;
+      try {
+        return await this.#pool.connect();
+      } catch (error) {
+        // The pool says the same of a connection that was not made and of one that nobody gave back in time.
+        const isFull = this.#pool.totalCount >= this.#most && this.#pool.idleCount === 0;
+        if (isFull && String(error).includes("timeout exceeded")) throw busy();
+        this.#hosts.leave(place);
+        if (tries >= this.#hosts.count) throw error;
+      }
+    }
+  }
+}
+
+function busy(): VaultError {
+  return new VaultError("overloaded", undefined, { detail: { retryAfterSeconds: 1 } });
+}
+
+/** What every connection to this database begins with, the owner's for a migration as well. */
+export function clientConfig(address: PostgresAddress): ClientConfig {
+  const [first] = address.hosts;
+  return {
+    ...(first === undefined ? {} : { host: first.host, port: first.port }),
+    database: address.database,
+    user: address.user,
+    ...(address.password === null ? {} : { password: address.password.reveal() }),
+    ssl: address.tls ?? false,
+    application_name: "sallyport",
+    connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: SILENCE_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    types: { getTypeParser },
+  };
+}
+
+const parserOf = pg.types.getTypeParser as (oid: number, format?: string) => unknown;
+const getTypeParser = ((oid: number, format?: string) =>
+  oid === INT8 ? readInteger : parserOf(oid, format)) as CustomTypesConfig["getTypeParser"];
+
+function readInteger(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+/** PostgreSQL's own code for what a standby refuses. */
+export class StandbyError extends Error {
+  readonly code = "25006";
+}
+
+export async function isStandby(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby");
+  return rows[0]?.standby === true;
+}
+
+/** Several servers of which one takes writes: new connections go to the one that was last found to. */
+class Hosts {
+  readonly #hosts: PostgresAddress["hosts"];
+  #at = 0;
+
+  constructor({ hosts }: PostgresAddress) {
+    this.#hosts = hosts;
+  }
+
+  get count(): number {
+    return this.#hosts.length;
+  }
+
+  get current(): PostgresAddress["hosts"][number] | undefined {
+    return this.#hosts[this.#at];
+  }
+
+  /** The next time another one, unless somebody has found another one meanwhile. */
+  leave(host: PostgresAddress["hosts"][number] | undefined): void {
+    if (this.current === host) this.#at = (this.#at + 1) % this.#hosts.length;
+  }
+
+  /** Refuses a server that takes no writes: a standby, or one that was the primary. */
+  async accept(client: pg.ClientBase): Promise<void> {
+    if (this.#hosts.length > 1 && (await isStandby(client))) throw new StandbyError();
+  }
+}
+
+/** A client that goes to whichever server is the current one when it is made. */
+function clientOf(hosts: Hosts): new () => pg.Client {
+  return class extends pg.Client {
+    constructor(config?: ClientConfig) {
+      const place = hosts.current;
+      // The pool hides the password from whatever copies its options.
+      super({ ...config, password: config?.password, ...place, pipeline: true });
+      // Whoever uses the connection hears of it by what was asked; without a listener, it would end the process.
+      this.on("error", () => {
+        hosts.leave(place);
+      });
+    }
+  };
+}
