@@ -1,6 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { INSTANCE, idToBytes } from "#base";
+import { AuditView } from "#access";
+import { Call, INSTANCE, idToBytes } from "#base";
+import type { Actor } from "#base";
 import { Change } from "#storage";
 import type { Row } from "#storage";
 import { verifyChain } from "#audit";
@@ -174,6 +176,46 @@ describe("a log in several slots", () => {
         what: "1 events stand outside the chain",
       });
     });
+  });
+
+  it("is read newest first, events and checkpoints, whatever their slots and the size of a page", async () => {
+    for (let round = 0; round < 3; round += 1)
+      for (const slot of [1, 0] as const) {
+        await write(slot, 2);
+        await sign(slot);
+      }
+    const { guard, store, facts, ids } = chain.world;
+    const audit = new AuditView(guard, store, nodes[0], facts);
+    const owner = (): Actor => ({
+      type: "user",
+      call: new Call("audit.list", "req_1", null),
+      org: chain.world.org,
+      id: ids.next("prn"),
+      name: "olga",
+      role: "owner",
+      instanceAdmin: false,
+      session: null,
+    });
+    /** All of it, page by page. */
+    const paged = async <T>(
+      page: (after: string | undefined) => Promise<{ items: readonly T[]; next: string | null }>,
+    ) => {
+      const all: T[] = [];
+      for (let after: string | undefined | null; after !== null;) {
+        const { items, next } = await page(after);
+        all.push(...items);
+        after = next;
+      }
+      return all;
+    };
+    const notes = await paged((after) => audit.checkpoints(owner(), "org", { after, limit: 2 }));
+    expect(notes.map((one) => one.slot)).toEqual([0, 1, 0, 1, 0, 1, 0]);
+    expect(notes.map((one) => one.time.getTime())).toEqual(
+      notes.map((one) => one.time.getTime()).sort((one, other) => other - one),
+    );
+    const events = await paged((after) => audit.list(owner(), "org", {}, { after, limit: 5 }));
+    expect(events.map(({ public: { slot } }) => slot)).toEqual([0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0]);
+    expect(await audit.verify(owner(), "org")).toMatchObject({ intact: true, events: 13 });
   });
 
   describe("is signed", () => {
