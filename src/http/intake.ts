@@ -26,14 +26,24 @@ export class Intake {
   /** Of the newest request's body; what is still to come of it is at most one bite less. */
   #bodyBytes = 0;
 
-  /** Takes the place of the listener by which the server reads, which must be there and alone. */
+  /** Takes the place of the listener by which the server reads; where there is none to take, the server reads by itself. */
   constructor(socket: Socket, appetite: () => Appetite) {
     this.#socket = socket;
     this.#appetite = appetite;
     const [parse] = socket.listeners("data") as ((bytes: Buffer) => void)[];
-    this.#parse = (bytes) => parse?.call(socket, bytes);
-    socket.on("data", (bytes: Buffer) => this.#take(bytes));
-    if (parse !== undefined) socket.removeListener("data", parse);
+    this.#parse = (bytes) => {
+      try {
+        parse?.call(socket, bytes);
+      } catch {
+        // Node's parser throws when it is given bytes that it does not expect: this connection ends, and not the process.
+        socket.destroy();
+      }
+    };
+    if (parse === undefined) return;
+    socket.on("data", (bytes: Buffer) => {
+      this.#take(bytes);
+    });
+    socket.removeListener("data", parse);
     socket.on("resume", () => {
       // The word may come late, when it was stopped again.
       if (socket.isPaused()) return;
