@@ -11,6 +11,15 @@ import type { KeptNote } from "./verdict.ts";
 /** The last that a date can tell; later ones, and what is no time at all, are nobody's bound. */
 const LAST_TIME = 8_640_000_000_000_000;
 
+/** How far a walk goes: to what is of this time, and in this slot to this event of it. */
+interface Bound {
+  readonly time: number;
+  readonly slot: number;
+  readonly seq: number;
+}
+
+const NO_BOUND: Bound = { time: Infinity, slot: 0, seq: 0 };
+
 /** What a walk goes over. */
 export interface WalkParts {
   readonly chain: Id<"org">;
@@ -28,7 +37,7 @@ export class Walk {
   readonly ledger: RowLedger;
   readonly #parts: WalkParts;
   readonly #walks = new Map<number, SlotWalk>();
-  #until = Infinity;
+  #until: Bound = NO_BOUND;
   #taken = 0;
 
   /** The slots are those that notes were signed of, too: a lease that is gone takes no events with it. */
@@ -57,12 +66,12 @@ export class Walk {
    * To the newest event that there is when it begins.
    *
    * Not beyond it: slots are read one after the other, and what is committed meanwhile would be seen in one of them and what it
-   * builds on be missed in another. Whatever is committed once the newest event can be seen has a later time than that, or
-   * stands after it in its own slot; so up to its time, all that an event builds on is there.
+   * builds on be missed in another. Whoever begins once the newest event can be seen writes a later time than that, or stands
+   * after it in its own slot; so up to it no event builds on one that is committed only now.
    */
   async onwards(): Promise<void> {
     const { reader, leased } = this.#parts;
-    this.#until = await newestTime(reader);
+    this.#until = await newestOf(reader);
     // In this order: whoever wrote one of these events had leased its slot before.
     this.slots.add(await leased());
     for (const slot of this.slots.numbers) this.#open(slot, []);
@@ -71,7 +80,7 @@ export class Walk {
       let first: { readonly walk: SlotWalk; readonly step: Step } | null = null;
       for (const walk of going) {
         const step = await walk.next(reader);
-        if (step === null || step.event.time.getTime() > this.#until) going.delete(walk);
+        if (step === null || isPast(this.#until, step)) going.delete(walk);
         else if (first === null || isBefore(step, walk, first)) first = { walk, step };
       }
       if (first === null) return;
@@ -89,7 +98,7 @@ export class Walk {
     const { reader, fault } = this.#parts;
     const slots = this.slots.numbers;
     // What is newer may be of a slot that was leased meanwhile.
-    const time = this.#until === Infinity ? undefined : below(new Date(Math.max(0, this.#until + 1)));
+    const time = this.#until.time === Infinity ? undefined : below(new Date(Math.max(0, this.#until.time + 1)));
     let beside = await reader.count("auditEvents", { slot: noneOf(slots), time });
     for (const slot of slots) beside += await reader.count("auditEvents", { slot, seq: below(1) });
     if (beside > 0) fault("the log", `${String(beside)} events stand outside the chain`);
@@ -106,14 +115,20 @@ function isBefore(step: Step, { slot }: SlotWalk, first: { readonly walk: SlotWa
   return step.at < first.step.at || (step.at === first.step.at && slot < first.walk.slot);
 }
 
-/** The time of the newest event of any slot; no bound where it cannot be read, which its own slot will say. */
-async function newestTime(reader: Reader): Promise<number> {
+function isPast(until: Bound, { event }: Step): boolean {
+  const time = event.time.getTime();
+  return time > until.time || (time === until.time && event.slot === until.slot && event.seq > until.seq);
+}
+
+/** The newest event of any slot; no bound where it cannot be read, which its own slot will say. */
+async function newestOf(reader: Reader): Promise<Bound> {
   try {
     const [newest] = await reader.list("auditEvents", { order: ["time", "slot", "seq"], descending: true, limit: 1 });
-    const time = newest?.time.getTime() ?? -Infinity;
-    return time < LAST_TIME ? time : Infinity;
+    if (newest === undefined) return { ...NO_BOUND, time: -Infinity };
+    const { time, slot, seq } = newest;
+    return time.getTime() < LAST_TIME ? { time: time.getTime(), slot, seq } : NO_BOUND;
   } catch (error) {
     if (!isVaultError(error, "integrity_failed")) throw error;
-    return Infinity;
+    return NO_BOUND;
   }
 }
