@@ -1,5 +1,3 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Id } from "#base";
 import type { Response } from "#contract";
 import type { Facts, Store } from "#storage";
@@ -17,7 +15,6 @@ export interface StatusParts {
   readonly facts: Facts;
   readonly condition: Condition;
   readonly metrics: Metrics;
-  readonly dataFolder: string;
   readonly address: () => string;
   readonly certificateExpiresAt: () => Date | null;
 }
@@ -48,24 +45,11 @@ export function statusOf(parts: StatusParts): (org: Id<"org">, whole: boolean) =
   };
 }
 
-async function loadOf({ store, metrics, dataFolder }: StatusParts): Promise<NonNullable<Status["instance"]>> {
+async function loadOf({ store, metrics }: StatusParts): Promise<NonNullable<Status["instance"]>> {
   const { queued, queuedBytes } = await store.health();
   return {
-    databaseBytes: await sizeOf(join(dataFolder, "vault.db"), join(dataFolder, "vault.db-wal")),
+    databaseBytes: await store.bytes(),
     queue: { jobs: queued, bytes: queuedBytes },
     turnedAway: metrics.turnedAway(),
   };
-}
-
-/** Together, of those that are there. */
-async function sizeOf(...files: readonly string[]): Promise<number> {
-  const sizes = await Promise.all(
-    files.map((file) =>
-      stat(file).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { chmod, writeFile } from "node:fs/promises";
-import { INSTANCE, SECOND, VaultError, isLoopback, systemClock } from "#base";
+import { INSTANCE, SECOND, VaultError, isLoopback, isVaultError, systemClock } from "#base";
 import type { Clock } from "#base";
 import { loadOpenApi, loadWire } from "#contract";
 import {
@@ -14,7 +14,7 @@ import {
   randomBytes,
 } from "#crypto";
 import type { PasswordHasherOptions } from "#crypto";
-import { Change, Pruning, openSqlite, openStore } from "#storage";
+import { Change, Pruning, openStore } from "#storage";
 import type { CommitWatch, Scribe, TamperAlarm } from "#storage";
 import { Checkpoints, writeEvent } from "#audit";
 import {
@@ -41,6 +41,7 @@ import { Metrics, Tls, createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Rooms, VaultSample } from "#http";
 import type { Config } from "#settings";
 import { Condition } from "./condition.ts";
+import { openEngine } from "./engine.ts";
 import { statusOf } from "./status.ts";
 
 /** What a test or another entry point may put in another's place. */
@@ -118,12 +119,13 @@ export async function createVault(
   // Before anything is made: a wrong certificate at a first start leaves nothing behind.
   const tls = config.tls === null ? null : await Tls.load(config.tls, { log, clock });
   opened.push(() => tls?.close());
-  const metrics = new Metrics({ version, store: "sqlite" }, () => late.sample());
+  const metrics = new Metrics({ version, store: config.store.engine }, () => late.sample());
   const watch: CommitWatch = (measure) => {
     metrics.committed(measure);
   };
+  let isFounding = false;
   try {
-    const engine = await openSqlite({ folder: config.dataFolder, scribe, clock, watch });
+    const engine = await openEngine(config, { scribe, clock, watch });
     opened.push(() => engine.close());
     const { store, facts } = openStore(
       engine,
@@ -148,7 +150,11 @@ export async function createVault(
     opened.splice(1, 0, () => {
       keyring.close();
     });
-    if (instanceKey === null) await foundInstance();
+    if (instanceKey === null) {
+      isFounding = true;
+      await foundInstance();
+      isFounding = false;
+    }
     const instance = await facts.of(INSTANCE).get("meta", { name: "instance" });
     if (instance === null)
       throw new VaultError("schema_unknown", "The database has keys but no instance: it is damaged.");
@@ -252,7 +258,6 @@ export async function createVault(
         facts,
         condition,
         metrics,
-        dataFolder: config.dataFolder,
         address: () => servers.url,
         certificateExpiresAt: () => tls?.validTo ?? null,
       }),
@@ -323,6 +328,8 @@ export async function createVault(
     };
   } catch (error) {
     await closeAll(opened);
+    // Of several nodes at their first start one founds. The others begin anew, with what it made.
+    if (isFounding && isVaultError(error, "already_exists")) return createVault(config, version, log, overrides);
     throw error;
   }
 

@@ -30,6 +30,7 @@ const NARROWED: Readonly<Record<string, readonly string[]>> = {
 export const TOP: Readonly<Record<string, readonly string[]>> = {
   "condition.ts": FLOORS.flat(),
   "status.ts": FLOORS.flat(),
+  "engine.ts": FLOORS.flat(),
   "main.ts": FLOORS.flat(),
   "vault.ts": FLOORS.flat(),
 };

@@ -14,7 +14,7 @@ export const EXIT_MEANINGS: readonly (readonly [code: string, meaning: string])[
   ["7", "the input is not valid"],
   ["8", "the vault does not answer, or is not available now"],
   ["9", "too many requests"],
-  ["20-28", "`up`: the vault did not start; each cause has its own"],
+  ["20-30", "`up`: the vault did not start; each cause has its own"],
   ["125", "`run`: the launch failed before the command was started"],
   ["126", "`run`: the command cannot be executed"],
   ["127", "`run`: the command was not found"],

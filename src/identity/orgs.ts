@@ -1,4 +1,4 @@
-import { INSTANCE } from "#base";
+import { INSTANCE, isVaultError } from "#base";
 import type { Actor, IdSource, Permit, Redacted } from "#base";
 import type { Keyring } from "#crypto";
 import { Change, listPage } from "#storage";
@@ -40,7 +40,13 @@ export class Orgs {
   /** What the first start does: the first org, whose owner also holds the instance. `null` when there is one already. */
   async first(slug: string, owner: string): Promise<FoundedOrg | null> {
     if ((await this.#facts.of(INSTANCE).count("orgs")) > 0) return null;
-    return this.#found(this.#guard.system("instance.first-start", this.#ids.next("org")), slug, owner, true);
+    try {
+      return await this.#found(this.#guard.system("instance.first-start", this.#ids.next("org")), slug, owner, true);
+    } catch (error) {
+      // Another node has made it meanwhile.
+      if (isVaultError(error, "already_exists")) return null;
+      throw error;
+    }
   }
 
   async list(actor: Actor, page: PageRequest): Promise<Page<Row<"orgs">>> {
@@ -51,6 +57,8 @@ export class Orgs {
   async #found(permit: Permit, slug: string, login: string, instanceAdmin: boolean): Promise<FoundedOrg> {
     const now = this.#store.now();
     const change = new Change();
+    // One row of this name, whatever the slug is: of several nodes at their first start one makes an owner of the instance.
+    if (instanceAdmin) change.insert("meta", { name: "first-org", value: permit.org });
     const { user, credential, token, expiresAt } = newUser(
       this.#ids,
       permit.org,

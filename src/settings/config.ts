@@ -1,14 +1,22 @@
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { isLoopback } from "#base";
+import type { Redacted } from "#base";
+import type { StorePlace } from "./kind.ts";
 import type { SettingName, Values } from "./table.ts";
 
-/** The settings of a running vault, ready to be used. Frozen; holds no secret. Paths are absolute. */
+/** The settings of a running vault, ready to be used. Frozen; holds no secret in the open. Paths are absolute. */
 export interface Config {
   readonly dataFolder: string;
   readonly keysFolder: string;
   /** Where signed checkpoints go: best on another disk than the data. */
   readonly checkpointFile: string;
+  readonly store: StorePlace;
+  /** Holds the password of the store's role, where its address does not. */
+  readonly storePasswordFile: string | null;
+  /** The store's address as the owner of its tables. */
+  readonly storeMigrate: Redacted<string> | null;
+  readonly storeConnections: number;
   readonly host: string;
   readonly port: number;
   readonly insecurePlainHttp: boolean;
@@ -62,6 +70,10 @@ export function configOf(values: Values): Config {
     dataFolder: values.data,
     keysFolder: values.keys,
     checkpointFile: values.checkpoints ?? join(values.data, "checkpoints.log"),
+    store: values.store,
+    storePasswordFile: values.storePasswordFile,
+    storeMigrate: values.storeMigrate,
+    storeConnections: values.storeConnections,
     host: values.listen.host,
     port: values.listen.port,
     insecurePlainHttp: values.insecurePlainHttp,
@@ -93,6 +105,14 @@ export function configOf(values: Values): Config {
 export function clashes(values: Values): readonly Clash[] {
   const { listen, insecurePlainHttp, tlsCertificate, tlsKey, tlsClientAuthority, tlsClientAuth } = values;
   const found: Clash[] = [];
+  const { store, storePasswordFile, storeMigrate } = values;
+  for (const [setting, value] of Object.entries({ storePasswordFile, storeMigrate })) {
+    if (value !== null && store.engine === "sqlite")
+      found.push({
+        setting: setting as SettingName,
+        message: "SQLite has no roles: give the database's address in store",
+      });
+  }
   const hasTls = tlsCertificate !== null || tlsKey !== null;
   if (!isLoopback(listen.host) && !insecurePlainHttp && !hasTls) {
     const message =

@@ -1,5 +1,5 @@
 import { isIP, isIPv6 } from "node:net";
-import { LOGIN, NAME } from "#base";
+import { LOGIN, NAME, Redacted } from "#base";
 
 /** What a setting's value is: how it is called in the help, and how a text becomes one. */
 export interface Kind<T> {
@@ -13,6 +13,8 @@ export interface Kind<T> {
   readonly isPath?: true;
   /** The settings file may give a list in the place of a text with commas. */
   readonly isList?: true;
+  /** Why this text may come from nowhere but a variable: others would see it, or it would lie on a disk. */
+  secretIn?(text: string): string | null;
 }
 
 /** An address and a port to listen on. */
@@ -41,6 +43,39 @@ export const ENDPOINT: Kind<Endpoint> = {
     return { host, port };
   },
 };
+
+/** Where the database is: in the data folder, or with a server of its own, whose address may hold a password. */
+export type StorePlace =
+  { readonly engine: "sqlite" } | { readonly engine: "postgres"; readonly url: Redacted<string> };
+
+const secretIn = (text: string): string | null =>
+  /^[a-z]+:\/\/[^@/?#]*:[^@/?#]*@/.test(text)
+    ? "holds a password, which would be read here: name its file (storePasswordFile), or give the whole in a variable"
+    : null;
+export const STORE: Kind<StorePlace> = {
+  argument: "<store>",
+  form: "sqlite, or postgres://role@host:port/database",
+  parse(text) {
+    if (text === "sqlite") return { engine: "sqlite" };
+    return isPostgres(text) ? { engine: "postgres", url: new Redacted(text) } : undefined;
+  },
+  secretIn,
+};
+export const POSTGRES: Kind<Redacted<string>> = {
+  argument: "<url>",
+  form: "postgres://role@host:port/database",
+  parse: (text) => (isPostgres(text) ? new Redacted(text) : undefined),
+  secretIn,
+};
+
+/** The address as it may be shown: what could be a password is not there. */
+export function withoutPassword(url: Redacted<string>): string {
+  return url.reveal().replace(/^([a-z]+:\/\/)([^:@/?#]*)(?::[^@/?#]*)?@/, "$1$2@");
+}
+
+function isPostgres(text: string): boolean {
+  return /^postgres(ql)?:\/\/\S+$/.test(text);
+}
 
 const name = (argument: string, form: string, pattern: RegExp): Kind<string> => ({
   argument,

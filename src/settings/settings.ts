@@ -4,6 +4,7 @@ import { clashes, configOf } from "./config.ts";
 import type { Config } from "./config.ts";
 import { readFileEntries } from "./file.ts";
 import type { Entry } from "./file.ts";
+import { withoutPassword } from "./kind.ts";
 import { meantBy } from "./misspelt.ts";
 import { SETTINGS, SETTINGS_FILE, SETTING_NAMES, flagOf, variableOf } from "./table.ts";
 import type { Setting, SettingName, Values } from "./table.ts";
@@ -86,6 +87,8 @@ export async function readSettings(sources: Sources): Promise<Settings> {
     else {
       const value = setting.kind.parse(text);
       if (value === undefined) faults.push({ field: spoken(name, origins.get(name)), message: setting.kind.form });
+      const why = told === null || told.origin.from === "variable" ? null : (setting.kind.secretIn?.(text) ?? null);
+      if (why !== null) faults.push({ field: spoken(name, origins.get(name)), message: why });
       const start = told?.origin.from === "file" ? dirname(path) : sources.folder;
       parsed[name] = setting.kind.isPath === true && typeof value === "string" ? resolve(start, value) : value;
     }
@@ -168,8 +171,10 @@ function valueOf(name: SettingName, values: Values, config: Config): SettingValu
     checkpoints: config.checkpointFile,
     maxMemoryMb: config.maxMemoryMb,
     trustedProxies: config.trustedProxies,
+    store: values.store.engine === "sqlite" ? "sqlite" : withoutPassword(values.store.url),
+    storeMigrate: values.storeMigrate === null ? null : withoutPassword(values.storeMigrate),
   };
-  return used[name] ?? (name === "listen" ? null : values[name]);
+  return used[name] ?? (name === "listen" || name === "store" || name === "storeMigrate" ? null : values[name]);
 }
 
 function given(text: string | undefined): string | undefined {

@@ -1,8 +1,9 @@
-import { ENDPOINT, FILE, FOLDER, OWNER, PROXIES, SLUG, SWITCH, oneOf, whole } from "./kind.ts";
+import { ENDPOINT, FILE, FOLDER, OWNER, POSTGRES, PROXIES, SLUG, STORE, SWITCH, oneOf, whole } from "./kind.ts";
 import type { Kind } from "./kind.ts";
 
 /** Who has to think about a setting; the help and the documents print the table in these groups. */
-export type Group = "Everybody" | "The first start" | "Beyond this machine" | "Under load" | "Watching and stopping";
+export type Group =
+  "Everybody" | "The first start" | "Beyond this machine" | "Several nodes" | "Under load" | "Watching and stopping";
 
 /** One setting, whose name in the settings file is its key in {@link SETTINGS}. */
 export interface Setting<T> {
@@ -16,7 +17,10 @@ export interface Setting<T> {
   readonly meaning: string;
 }
 
-/** Every setting of a running vault. None is a secret: where one is needed, a setting names its file. */
+/**
+ * Every setting of a running vault. None is shown with a secret: where one is needed, a setting names its file; the password
+ * of a database may stand in a variable, and is left out wherever the setting is shown.
+ */
 export const SETTINGS = {
   data: always(FOLDER, "./data", "Everybody", "where the database is kept"),
   keys: always(FOLDER, "./keys", "Everybody", "where the key files are kept"),
@@ -62,6 +66,26 @@ export const SETTINGS = {
     "none",
     "Beyond this machine",
     "whether clients show a certificate: none, optional or required",
+  ),
+
+  store: always(
+    STORE,
+    "sqlite",
+    "Several nodes",
+    "sqlite, in the data folder; or the PostgreSQL database that several nodes share: postgres://role@host/database",
+  ),
+  storePasswordFile: maybe(FILE, "none", "Several nodes", "a file, mode 0600, with the password of that role"),
+  storeMigrate: maybe(
+    POSTGRES,
+    "none",
+    "Several nodes",
+    "the same database as its owner: each start then brings the schema up to date, which else `sallyport db migrate` does",
+  ),
+  storeConnections: always(
+    whole("<number>", 2, 1_000),
+    "12",
+    "Several nodes",
+    "connections of this node to the database at most; a third of them commits",
   ),
 
   requestsPerSecond: always(whole("<number>", 1, 1_000_000), "2000", "Under load", "requests of one address a second"),

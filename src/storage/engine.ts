@@ -99,6 +99,8 @@ export interface Engine {
   /** The time that the next event would get: see {@link EventClock}. */
   now(): Date;
   health(): Promise<EngineHealth>;
+  /** What the database takes, in bytes, where it lies. */
+  bytes(): Promise<number>;
   /** Lets waiting jobs finish, then closes. */
   close(): Promise<void>;
 }

@@ -32,6 +32,7 @@ export type { PostgresAddress } from "./postgres/address.ts";
 export { migrateDatabase } from "./postgres/prepare.ts";
 export { rolesSql } from "./postgres/roles.ts";
 export { openSqlite } from "./sqlite/engine.ts";
+export { holdFolder } from "./sqlite/open.ts";
 export { driverVersion, inspectDatabase } from "./sqlite/inspect.ts";
 export type { Inspection } from "./sqlite/inspect.ts";
 export { provedRows } from "./proved-rows.ts";

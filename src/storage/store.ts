@@ -44,6 +44,8 @@ export interface Store {
   /** Never before the last committed event. */
   now(): Date;
   health(): Promise<EngineHealth>;
+  /** What the database takes, in bytes. */
+  bytes(): Promise<number>;
   readonly kind: Engine["kind"];
 }
 
@@ -94,6 +96,7 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
     read: (permit) => reader(permit.org),
     now: () => engine.now(),
     health: () => engine.health(),
+    bytes: () => engine.bytes(),
     async commit(permit, change, outcome, others = []) {
       const spent: Permit[] = [];
       const made = change === null || outcome.target?.id == null ? null : outcome.target.id;

@@ -38,6 +38,7 @@ export class Turns implements StorePlace {
       commit: (job) => engine.commit(job),
       now: () => engine.now(),
       health: () => engine.health(),
+      bytes: () => engine.bytes(),
       close: () => engine.close(),
     };
   }

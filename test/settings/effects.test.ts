@@ -12,7 +12,10 @@ import { createVault } from "../../src/vault.ts";
 import type { Vault } from "../../src/vault.ts";
 import { Authority } from "../certificates.ts";
 import type { Issued } from "../certificates.ts";
-import { CHEAP_PASSWORDS, Client, PASSWORD, TEST_LAG_MS, cleanEnv, send, startServer } from "../harness.ts";
+import { postgresDatabase } from "../postgres/database.ts";
+import type { VaultDatabase } from "../postgres/roles.ts";
+import { connect as connectTo } from "../postgres/server.ts";
+import { Client, PASSWORD, TEST_LAG_MS, cleanEnv, send, startServer } from "../harness.ts";
 
 /**
  * What each setting does to a vault that runs: every row of the table, by what somebody outside of it sees, with the
@@ -57,6 +60,57 @@ const EFFECTS: Readonly<Record<SettingName, () => Promise<void>>> = {
   },
   owner: async () => {
     expect((await open({ owner: "ada" })).founded?.owner).toBe("ada");
+  },
+  store: async () => {
+    expect((await open({ store: "sqlite" })).store).toBe("sqlite");
+    expect(isThere("data/vault.db")).toBe(true);
+    await reset();
+    await withDatabase(async ({ url, ownerUrl }) => {
+      const vault = await open({}, { SALLYPORT_STORE: url, SALLYPORT_STORE_MIGRATE: ownerUrl });
+      expect([vault.store, isThere("data/vault.db"), isThere("data/sallyport.sock")]).toEqual([
+        "postgres",
+        false,
+        true,
+      ]);
+      await reset();
+    });
+  },
+  storePasswordFile: async () => {
+    await withDatabase(async ({ url, ownerUrl }) => {
+      const { password } = new URL(url);
+      const store = url.replace(`:${password}@`, "@");
+      const file = join(folder, "store.password");
+      writeFileSync(file, `${decodeURIComponent(password)}\n`, { mode: 0o600 });
+      const env = { SALLYPORT_STORE_MIGRATE: ownerUrl };
+      await expect(open({ store }, env)).rejects.toMatchObject({ code: "store_unavailable" });
+      expect((await open({ store, storePasswordFile: file }, env)).store).toBe("postgres");
+      await reset();
+    });
+  },
+  storeMigrate: async () => {
+    await withDatabase(async ({ url, ownerUrl }) => {
+      await expect(open({}, { SALLYPORT_STORE: url })).rejects.toMatchObject({ code: "migration_needed" });
+      expect((await open({}, { SALLYPORT_STORE: url, SALLYPORT_STORE_MIGRATE: ownerUrl })).store).toBe("postgres");
+      await reset();
+    });
+  },
+  storeConnections: async () => {
+    const most = async (storeConnections: string): Promise<number> => {
+      let count = 0;
+      await withDatabase(async ({ name, url, ownerUrl, superuserUrl }) => {
+        const env = { SALLYPORT_STORE: url, SALLYPORT_STORE_MIGRATE: ownerUrl };
+        const owner = await signedIn(await open({ storeConnections }, env));
+        await Promise.all(Array.from({ length: 40 }, () => owner.do("environment.list")));
+        const client = await connectTo(superuserUrl);
+        const asked = "SELECT FROM pg_stat_activity WHERE usename = 'sallyport_app' AND datname = $1";
+        count = (await client.query(asked, [name])).rows.length;
+        await client.end();
+        await reset();
+      });
+      return count;
+    };
+    expect(await most("3")).toBeLessThanOrEqual(3);
+    expect(await most("12")).toBeGreaterThan(3);
   },
   insecurePlainHttp: async () => {
     await expect(read({ listen: "0.0.0.0:0" })).rejects.toMatchObject({ code: "config_invalid" });
@@ -237,21 +291,35 @@ async function answerWhileClosing(drainSeconds: string): Promise<string> {
   return heard;
 }
 
-async function read(settings: Readonly<Record<string, string>>) {
+async function read(settings: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}) {
   const flags = { data: join(folder, "data"), keys: join(folder, "keys"), listen: "127.0.0.1:0", ...settings };
-  return (await readSettings({ flags, env: {}, folder })).config;
+  return (await readSettings({ flags, env, folder })).config;
 }
 
-async function open(settings: Readonly<Record<string, string>>): Promise<Vault> {
+async function open(
+  settings: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Vault> {
   const write = (fields: object, msg: string) => void lines.push({ ...fields, msg });
   const vault = await createVault(
-    await read(settings),
+    await read(settings, env),
     "0.0.0-test",
     { info: write, warn: write, error: write },
-    { passwords: CHEAP_PASSWORDS, maxLagMs: TEST_LAG_MS },
+    // Long enough that what came together is at work together.
+    { passwords: { insecureParams: { memoryKiB: 8_192, passes: 2, lanes: 1 } }, maxLagMs: TEST_LAG_MS },
   );
   vaults.push(vault);
   return vault;
+}
+
+async function withDatabase(test: (database: VaultDatabase) => Promise<void>): Promise<void> {
+  const database = await postgresDatabase();
+  try {
+    await test(database);
+  } finally {
+    await reset();
+    await database.remove();
+  }
 }
 
 /** No vault, and nothing of one. */

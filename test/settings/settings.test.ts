@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -51,6 +52,10 @@ const RIGHT: Readonly<Record<string, string>> = {
   tlsKey: "/e",
   tlsClientAuthority: "/f",
   tlsClientAuth: "required",
+  store: "postgres://app@db1:5432,db2/vault?sslmode=verify-full",
+  storePasswordFile: "/g",
+  storeMigrate: "postgresql://owner@[::1]/vault",
+  storeConnections: "30",
   requestsPerSecond: "7",
   requestsPerSecondPerCredential: "8",
   maxFailures: "9",
@@ -62,6 +67,8 @@ const RIGHT: Readonly<Record<string, string>> = {
 };
 /** What a setting cannot stand without, or not beside. */
 const BESIDE: Readonly<Record<string, Record<string, string>>> = {
+  storePasswordFile: { store: "postgres://app@db/vault" },
+  storeMigrate: { store: "postgres://app@db/vault" },
   tlsCertificate: { tlsKey: "/k" },
   tlsKey: { tlsCertificate: "/k" },
   tlsClientAuthority: { tlsCertificate: "/k", tlsKey: "/k", tlsClientAuth: "optional" },
@@ -118,6 +125,10 @@ describe("a wrong setting stops the start", () => {
     tlsKey: [""],
     tlsClientAuthority: [""],
     tlsClientAuth: ["", "yes", "require"],
+    store: ["", "sqlite:", "postgres", "postgres://", "mysql://a@b/c", "postgres://a@b/c d"],
+    storePasswordFile: [""],
+    storeMigrate: ["", "sqlite", "owner@db/vault"],
+    storeConnections: ["", "1", "1001", "many"],
     requestsPerSecond: ["", "0", "-1", "1.5", "1e3", "1000001", "٣"],
     requestsPerSecondPerCredential: ["0"],
     maxFailures: ["0"],
@@ -235,6 +246,33 @@ describe("variables", () => {
     const { held } = await read({ env, otherVariables: ["SALLYPORT_TOKEN"] });
     expect(held.map(({ origin: one }) => one.from)).toEqual(SETTING_NAMES.map(() => "default"));
     expect(await faults({ env })).toHaveLength(1);
+  });
+});
+
+describe("a database's password", () => {
+  const PASSWORD = "sw0rdf!sh";
+  const url = `postgres://app:${PASSWORD}@db/vault?sslmode=disable`;
+
+  test("is taken from a variable, and shown nowhere", async () => {
+    const settings = await read({ env: { SALLYPORT_STORE: url, SALLYPORT_STORE_MIGRATE: url } });
+    for (const name of ["store", "storeMigrate"] as const) {
+      const held = settings.held.find((one) => one.name === name);
+      expect(held?.value).toBe("postgres://app@db/vault?sslmode=disable");
+    }
+    expect(inspect(settings, { depth: 9 }) + JSON.stringify(settings)).not.toContain(PASSWORD);
+    expect(settings.config.store).toMatchObject({ engine: "postgres" });
+  });
+
+  test("is refused in an option and in a file, by name and without it", async () => {
+    for (const name of ["store", "storeMigrate"] as const) {
+      const inOption = await read({ flags: { ...BESIDE[name], [name]: url } }).catch((error: unknown) => error);
+      put(`${name}: "${url}"\n${name === "store" ? "" : "store: postgres://app@db/vault\n"}`);
+      const inFile = await read().catch((error: unknown) => error);
+      for (const error of [inOption, inFile]) {
+        expect(error).toMatchObject({ code: "config_invalid", detail: { faults: [{ message: /holds a password/ }] } });
+        expect(inspect(error, { depth: 9 })).not.toContain(PASSWORD);
+      }
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Clock, Id } from "#base";
-import { SECOND, VaultError, isVaultError } from "#base";
+import { INSTANCE, SECOND, VaultError, isVaultError } from "#base";
 import { Backlog, QUEUE_LIMITS } from "../backlog.ts";
 import type { QueueLimits, Waiting } from "../backlog.ts";
 import type { Raw } from "../column.ts";
@@ -175,6 +175,11 @@ class PostgresEngine implements Engine {
       queuedBytes: this.#backlog.bytes,
       clockBehindMs: this.#clock.behindMs,
     };
+  }
+
+  async bytes(): Promise<number> {
+    const [row] = await this.rows(INSTANCE, "SELECT pg_database_size(current_database()) AS bytes", []);
+    return Number(row?.bytes);
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type Database from "better-sqlite3";
 import type { Clock, Id } from "#base";
@@ -47,7 +48,7 @@ export async function openSqlite(options: {
     await prepareFile(Driver, file);
     const clock = new EventClock(options.clock);
     const open = (): Connections => connect(Driver, file, options.scribe, clock, options.watch);
-    return new SqliteEngine(open, lock, clock, options.queue ?? QUEUE_LIMITS);
+    return new SqliteEngine(file, open, lock, clock, options.queue ?? QUEUE_LIMITS);
   } catch (error) {
     lock.close();
     throw startError(error);
@@ -64,6 +65,7 @@ function startError(error: unknown): VaultError {
 class SqliteEngine implements Engine {
   readonly kind = "sqlite";
   readonly slot = SLOT;
+  readonly #file: string;
   readonly #open: () => Connections;
   readonly #lock: Connection;
   readonly #clock: EventClock;
@@ -81,7 +83,8 @@ class SqliteEngine implements Engine {
   #probedAt = -Infinity;
   #idle: (() => void)[] = [];
 
-  constructor(open: () => Connections, lock: Connection, clock: EventClock, limits: QueueLimits) {
+  constructor(file: string, open: () => Connections, lock: Connection, clock: EventClock, limits: QueueLimits) {
+    this.#file = file;
     this.#lock = lock;
     this.#clock = clock;
     this.#backlog = new Backlog(limits);
@@ -122,6 +125,18 @@ class SqliteEngine implements Engine {
       queuedBytes: this.#backlog.bytes,
       clockBehindMs: this.#clock.behindMs,
     });
+  }
+
+  async bytes(): Promise<number> {
+    const sizes = await Promise.all(
+      [this.#file, `${this.#file}-wal`].map((file) =>
+        stat(file).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
+    );
+    return sizes.reduce((sum, size) => sum + size, 0);
   }
 
   async close(): Promise<void> {

@@ -93,6 +93,18 @@ export function lockFolder(Driver: typeof Database, folder: string): Connection 
 }
 
 /**
+ * The data folder, made and locked for a process whose database is elsewhere. @returns what lets it go.
+ *
+ * @throws {VaultError} `folder_in_use`, `store_unavailable`.
+ */
+export function holdFolder(folder: string): () => void {
+  const lock = lockFolder(loadDriver(), folder);
+  return () => {
+    lock.close();
+  };
+}
+
+/**
  * The database file with this version's schema: made, brought up to date or left as it is.
  *
  * @throws {VaultError} `schema_unknown` for what is not a vault's, or a newer vault's: the file is not touched.
