@@ -43,6 +43,10 @@ export const LOG_LINES: Readonly<Record<string, LogLine>> = {
   "healthy again": { level: "info", fields: [] },
   "not healthy: the supervisor is no longer told that the vault is alive": { level: "error", fields: [] },
   "Node 20 is past its end of life: Node 24 is recommended": { level: "warn", fields: [] },
+  "the data folder belongs to another user, to whom what is made there now may be closed": {
+    level: "warn",
+    fields: ["owner", "user"],
+  },
   draining: { level: "info", fields: ["signal"] },
 };
 
