@@ -220,6 +220,7 @@ export async function createVault(
     const reach = { loopbackOnly: overrides.sockets === undefined && isLoopback(config.host) };
     const authenticator = new Authenticator({ facts, tally, clock: store, reach });
     const hasher = new PasswordHasher(overrides.passwords);
+    await hasher.load();
     const values = new Values(keyring);
     const writes = new Writes(store, values, ids);
     const uses = new Uses(guard, store);

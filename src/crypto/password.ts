@@ -4,7 +4,7 @@ import type { Redacted } from "#base";
 import { Gate } from "./gate.ts";
 import { randomBytes } from "./random.ts";
 
-/** Loaded with the first password: a command line that launches something sees none. */
+/** Not loaded with this room: a command line that launches something sees no password. */
 const argon2 = () => import("@node-rs/argon2");
 
 /** How hard a hash is: memory in KiB, passes (t) and lanes (p) of argon2id (RFC 9106). */
@@ -67,6 +67,14 @@ export class PasswordHasher {
       retryAfterSeconds: RETRY_AFTER_SECONDS,
     });
     this.#dummy = dummyPhc(this.#params);
+  }
+
+  /**
+   * Loads what hashes, for whoever will run long. Loaded only with the first password it might find no descriptor left, and
+   * the runtime remembers an import that failed until the process ends: nobody could sign in any more.
+   */
+  async load(): Promise<void> {
+    await argon2();
   }
 
   /** The PHC string of a new password. `invalid_input` when {@link checkPassword} refuses it; `overloaded`. */

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { VaultError } from "#base";
+import { isOutOfDescriptors } from "./problem.ts";
 import type { Encoded } from "./reply.ts";
 
 /**
@@ -102,8 +103,9 @@ async function readSwagger(name: string): Promise<Buffer> {
       const text = await readFile(join(folder(), name), "utf8");
       // Without the name of a source map, which is not served: a browser's tools would ask for it.
       return Buffer.from(text.replace(/\n?\/[/*]# sourceMappingURL=[^\n]*\n?$/, "\n"));
-    } catch {
-      // The next place, or none.
+    } catch (error) {
+      // It may well be there. Otherwise the next place, or none.
+      if (isOutOfDescriptors(error)) throw error;
     }
   }
   throw new VaultError("not_found");

@@ -36,7 +36,8 @@ const COLLECT_EVERY_MS = 10 * SECOND;
 
 /** What the process measures of its memory. */
 export interface Vitals {
-  readonly residentBytes: number;
+  /** `null` where the system would not say: then what it said last holds. */
+  readonly residentBytes: number | null;
   /** Of the heap that V8 may use, from 0 to 1. */
   readonly heap: number;
 }
@@ -60,6 +61,7 @@ export class Load {
   readonly #answers = new Bytes();
   #inFlight = 0;
   #lagMs = 0;
+  #residentBytes = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #collectedAt = Number.NEGATIVE_INFINITY;
   #isFull = false;
@@ -148,7 +150,8 @@ export class Load {
     if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#isFull;
     this.#lookedAt = now;
     const { residentBytes, heap } = this.#look();
-    this.#isFull = residentBytes > this.#settings.maxMemoryBytes || heap > FULL_HEAP;
+    this.#residentBytes = residentBytes ?? this.#residentBytes;
+    this.#isFull = this.#residentBytes > this.#settings.maxMemoryBytes || heap > FULL_HEAP;
     // Where everything is refused nothing is allocated, so nothing would be collected, and the memory would stay full.
     if (this.#isFull && now - this.#collectedAt > COLLECT_EVERY_MS) {
       this.#collectedAt = now;
@@ -182,7 +185,16 @@ class Bytes {
 
 function vitals(): Vitals {
   const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
-  return { residentBytes: process.memoryUsage.rss(), heap: used / most };
+  return { residentBytes: residentBytes(), heap: used / most };
+}
+
+/** Linux tells it in a file, and where no descriptor is left that cannot be opened. */
+function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
+  }
 }
 
 /** V8 has no other way to ask for it from inside of the process. */

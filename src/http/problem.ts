@@ -107,9 +107,18 @@ export function problemHeaders(error: VaultError): Record<string, string> {
   };
 }
 
-/** Whatever was thrown as an error of the vault: what no room threw on purpose is `internal`. */
+/**
+ * Whatever was thrown as an error of the vault. What no room threw on purpose is `internal`, but for a file that could not be
+ * opened because process or machine has no descriptor left: that is over when some clients are gone.
+ */
 export function asVaultError(thrown: unknown): VaultError {
-  return isVaultError(thrown) ? thrown : new VaultError("internal", undefined, { cause: thrown });
+  if (isVaultError(thrown)) return thrown;
+  return new VaultError(isOutOfDescriptors(thrown) ? "overloaded" : "internal", undefined, { cause: thrown });
+}
+
+export function isOutOfDescriptors(thrown: unknown): boolean {
+  const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
+  return code === "EMFILE" || code === "ENFILE";
 }
 
 /** How an operation that ended with this error stands in its audit event. */

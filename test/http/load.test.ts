@@ -124,6 +124,39 @@ describe("Nothing new is begun", () => {
     await expect.poll(() => refuses(() => load.admit(SOMEBODY))).toBe(false);
   });
 
+  test("because of a memory that the system does not tell just now, but for what it told last", async () => {
+    let now: Vitals = WELL;
+    under({ maxMemoryBytes: 1_000 }, () => now);
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(false);
+    now = { ...WELL, residentBytes: null };
+    await settled();
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(false);
+    now = { ...WELL, residentBytes: 1_001 };
+    await expect.poll(() => refuses(() => load.admit(SOMEBODY))).toBe(true);
+    now = { ...WELL, residentBytes: null };
+    await settled();
+    expect(refuses(() => load.admit(SOMEBODY))).toBe(true);
+
+    /** Until it has looked again. */
+    async function settled(): Promise<void> {
+      let looked = false;
+      const { residentBytes } = now;
+      now = {
+        heap: WELL.heap,
+        get residentBytes() {
+          looked = true;
+          return residentBytes;
+        },
+      };
+      await expect
+        .poll(() => {
+          refuses(() => load.admit(SOMEBODY));
+          return looked;
+        })
+        .toBe(true);
+    }
+  });
+
   test("while the process lags behind itself, but not for one slow moment", async () => {
     under({ maxLagMs: 150 });
     await turn();
