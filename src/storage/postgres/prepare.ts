@@ -5,6 +5,7 @@ import { checkKnown, migrate, missingFrom } from "../migrations/index.ts";
 import { SERVICE_ROLE } from "../migrations/tenants.ts";
 import type { PostgresAddress } from "./address.ts";
 import { codeOf, reasonOf } from "./reason.ts";
+import { excessOf } from "./rights.ts";
 import { StandbyError, clientConfig, isStandby } from "./sessions.ts";
 
 /** PostgreSQL 14: the oldest that is still maintained. */
@@ -38,7 +39,11 @@ const GROUND = `
  * @throws {VaultError} `store_unavailable`, `schema_unknown`, `migration_needed`, `role_unsafe`.
  */
 export async function prepareDatabase(address: PostgresAddress, owner: PostgresAddress | null): Promise<void> {
-  if (owner !== null) await migrateDatabase(owner);
+  // Before anything is written: a wrong role is refused with the database as it was.
+  if (owner !== null) {
+    await withClient(address, checkGround);
+    await migrateDatabase(owner);
+  }
   await withClient(address, async (client) => {
     await checkGround(client);
     const done = await doneMigrations(client);
@@ -90,6 +95,8 @@ async function checkGround(client: pg.Client): Promise<void> {
   if (ground.owns) throw unsafe("The vault's role owns tables, or is a member of a role that does.");
   if (ground.creates) throw unsafe("The vault's role may create objects in the schema public.");
   if (!ground.serves) throw unsafe(`The vault's role is no member of ${SERVICE_ROLE}.`);
+  const excess = await excessOf(client);
+  if (excess !== null) throw unsafe(excess);
 }
 
 /** The migrations a database has seen: none for an empty one. Throws `schema_unknown` for what is not a vault's. */

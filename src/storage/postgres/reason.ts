@@ -28,7 +28,8 @@ export function isRace(error: unknown): boolean {
 const WORDS = [
   ["08", "the connection to the database broke"],
   ["25006", "the database server takes no writes: it is a standby"],
-  ["28", "the database server refuses the role or its password"],
+  ["28P01", "the database server refuses the role or its password"],
+  ["28", "the database server does not let this role in: from here, without TLS, or without a certificate"],
   ["3D000", "there is no such database on the server"],
   ["40", "others changed the same rows"],
   ["42501", "the role may not do this in the database"],
@@ -51,6 +52,8 @@ const WORDS = [
   ["ENETUNREACH", "the database server cannot be reached"],
   ["ENOTFOUND", "the name of the database server is not known"],
   ["EAI_AGAIN", "the name of the database server cannot be looked up"],
+  ["NO_PASSWORD", "the database server asks for a password, and its address has none and storePasswordFile names none"],
+  ["CERT_HAS_EXPIRED", "the certificate of the database server has expired"],
   ["CERT_", "the certificate of the database server is not valid"],
   ["DEPTH_ZERO_SELF_SIGNED_CERT", "the certificate of the database server is signed by nobody who is trusted"],
   ["SELF_SIGNED_CERT_IN_CHAIN", "the certificate of the database server is signed by nobody who is trusted"],
@@ -59,9 +62,17 @@ const WORDS = [
   ["ERR_SSL", "the database server and the vault found no common TLS"],
 ] as const;
 
+/** What the driver says without a code, by a part of its words. */
+const SAID = [
+  ["does not support SSL", "the database server does not speak TLS"],
+  ["establishing an SSL connection", "the database server does not answer as one that speaks TLS"],
+] as const;
+
 /** What failed, in words that anybody may read, with the code: nothing of a statement, a value or an address. */
 export function reasonOf(error: unknown): string {
   const code = codeOf(error);
   const [, words] = WORDS.find(([beginning]) => code.startsWith(beginning)) ?? [null, "the database does not answer"];
-  return code === "" ? words : `${words} (${code})`;
+  if (code !== "") return `${words} (${code})`;
+  const message = error instanceof Error ? error.message : "";
+  return SAID.find(([part]) => message.includes(part))?.[1] ?? words;
 }

@@ -9,10 +9,14 @@ const STATEMENT_MS = 10_000;
 const LOCK_MS = 5_000;
 const IDLE_MS = 15_000;
 
-/** Set for each transaction and not for the connection, so that it holds behind a pooler too. */
+/**
+ * Set for each transaction and not for the connection, so that it holds behind a pooler too. Names are of the vault's own
+ * schema, whatever the role's or the database's own setting says.
+ */
 const LIMITS =
   `SET LOCAL statement_timeout = ${String(STATEMENT_MS)}; SET LOCAL lock_timeout = ${String(LOCK_MS)}; ` +
-  `SET LOCAL idle_in_transaction_session_timeout = ${String(IDLE_MS)}; `;
+  `SET LOCAL idle_in_transaction_session_timeout = ${String(IDLE_MS)}; ` +
+  "SET LOCAL search_path = public, pg_temp; ";
 
 export interface Answer {
   readonly rows: readonly Readonly<Record<string, Raw>>[];
@@ -32,8 +36,8 @@ export class Session {
     this.#client = client;
   }
 
-  /** Begins a transaction that sees the rows of one org. */
-  begin(org: Id<"org">, mode: "READ ONLY" | "READ WRITE"): Promise<unknown> {
+  /** Begins a transaction that sees the rows of one org, or of none. */
+  begin(org: Id<"org"> | null, mode: "READ ONLY" | "READ WRITE"): Promise<unknown> {
     this.#org = org;
     return this.#client.query(`BEGIN ${mode}; ${LIMITS}${settingOf(org)}`);
   }
@@ -41,8 +45,9 @@ export class Session {
   /** From here on, the transaction sees another org's rows. */
   async enter(org: Id<"org">): Promise<void> {
     if (this.#org === org) return;
+    const setting = settingOf(org);
     this.#org = org;
-    await this.#client.query(settingOf(org));
+    await this.#client.query(setting);
   }
 
   async ask(sql: string, values: readonly Raw[]): Promise<Answer> {
@@ -102,6 +107,6 @@ export async function together<const T extends readonly Promise<unknown>[]>(
 }
 
 /** The row policies let a transaction see the rows of this org. Sixteen bytes in hexadecimal: nothing of it can be SQL. */
-function settingOf(org: Id<"org">): string {
-  return `SET LOCAL sallyport.org = '${idToBytes(org).toString("hex")}'`;
+function settingOf(org: Id<"org"> | null): string {
+  return `SET LOCAL sallyport.org = '${org === null ? "" : idToBytes(org).toString("hex")}'`;
 }

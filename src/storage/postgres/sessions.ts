@@ -96,8 +96,10 @@ export function clientConfig(address: PostgresAddress): ClientConfig {
     ...(first === undefined ? {} : { host: first.host, port: first.port }),
     database: address.database,
     user: address.user,
-    ...(address.password === null ? {} : { password: address.password.reveal() }),
+    // Else the driver looks for one in the environment and in the home folder.
+    password: address.password === null ? noPassword : address.password.reveal(),
     ssl: address.tls ?? false,
+    sslnegotiation: "postgres",
     application_name: "sallyport",
     connectionTimeoutMillis: CONNECT_MS,
     query_timeout: SILENCE_MS,
@@ -105,6 +107,15 @@ export function clientConfig(address: PostgresAddress): ClientConfig {
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     types: { getTypeParser },
   };
+}
+
+class NoPasswordError extends Error {
+  readonly code = "NO_PASSWORD";
+}
+
+/** Asked for only where the server wants one. */
+function noPassword(): Promise<string> {
+  return Promise.reject(new NoPasswordError());
 }
 
 const parserOf = pg.types.getTypeParser as (oid: number, format?: string) => unknown;

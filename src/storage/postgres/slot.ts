@@ -124,7 +124,7 @@ export class Slot {
   ): Promise<T> {
     try {
       return await this.#sessions.use(async (session) => {
-        await session.tell("BEGIN");
+        await session.begin(null, "READ WRITE");
         try {
           const result = await work(async (sql, values = []) => (await session.ask(sql, values)).rows);
           await together([session.commit()]);
