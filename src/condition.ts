@@ -109,9 +109,9 @@ export class Condition {
   }
 
   /** In sentences for operators; `null` where all is well. */
-  async #wrong(): Promise<Readonly<Record<"store" | "checkpoints" | "clock", string | null>>> {
+  async #wrong(): Promise<Readonly<Record<"store" | "checkpoints" | "checkpointFile" | "clock", string | null>>> {
     const { writable, reason, clockBehindMs } = await this.#parts.store.health();
-    const { fault } = this.#parts.checkpoints;
+    const { fault, isBegunAnew } = this.#parts.checkpoints;
     return {
       store: writable
         ? null
@@ -120,6 +120,9 @@ export class Condition {
         fault === null
           ? null
           : `No checkpoint was written since ${fault.since.toISOString()}: ${fault.reason}. What happens meanwhile is recorded, but covered by no signature yet.`,
+      checkpointFile: isBegunAnew
+        ? "The checkpoint file was not there at the start, though the database has checkpoints: an older database would not have been noticed. Mount its disk or put it back, and start again. Where it was moved on purpose this ends with the next start: a new one was begun."
+        : null,
       clock:
         clockBehindMs < CLOCK_LEEWAY_MS
           ? null

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -158,6 +158,37 @@ describe("a clock that was set forward a day and back", () => {
     machine.passes(2 * DAY);
     expect((await ready()).status).toBe(200);
     expect(Math.abs((await dateOf()) - machine.now().getTime())).toBeLessThan(10 * SECOND);
+  });
+});
+
+describe("a checkpoint file that is not there at a start", () => {
+  const told = async (): Promise<readonly string[]> =>
+    (await warnings()).filter((one) => one.startsWith("The checkpoint file was not there at the start"));
+
+  it.each([
+    ["gone", (file: string) => rm(file)],
+    ["empty", (file: string) => truncate(file)],
+  ])("is warned of when it is %s and the database has checkpoints, until the next start", async (_, spoil) => {
+    const file = join(folder, "checkpoints.log");
+    extra = { checkpoints: file };
+    // Neither the first start of a vault nor the file of an ordinary one is warned of.
+    expect([await told(), logged("checkpointFile")]).toEqual([[], []]);
+    await again();
+    await again();
+    expect([await told(), logged("checkpointFile")]).toEqual([[], []]);
+
+    await vault.vault.close();
+    await spoil(file);
+    await start();
+    expect(await told()).toHaveLength(1);
+    expect(logged("checkpointFile")).toEqual(["warn"]);
+    // It says so, and does its work.
+    const { token } = await mint();
+    expect((await exchange(token)).status).toBe(200);
+    expect((await ready()).status).toBe(200);
+
+    await again();
+    expect([await told(), logged("checkpointFile")]).toEqual([[], []]);
   });
 });
 

@@ -63,6 +63,7 @@ export class Checkpoints {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
   #fault: CheckpointFault | null = null;
+  #isBegunAnew = false;
   readonly #onFault: (error: unknown) => void;
 
   constructor(options: {
@@ -101,6 +102,11 @@ export class Checkpoints {
     return this.#fault;
   }
 
+  /** At the start the file held nothing, and the database has checkpoints: that it is an old one would not have been seen. */
+  get isBegunAnew(): boolean {
+    return this.#isBegunAnew;
+  }
+
   /** What the newest checkpoints of a chain's slots cover, or `null` before its first. */
   async newest(chain: Id<"org">): Promise<Covered | null> {
     const slots = await this.#facts.slots();
@@ -125,7 +131,9 @@ export class Checkpoints {
    * @throws {VaultError} `database_rolled_back` when the file has signed more than the database holds, or something else.
    */
   async start(): Promise<void> {
-    for (const { chain, note } of await this.#kept.newest()) await this.#holdAgainst(chain, note);
+    const newest = await this.#kept.newest();
+    for (const { chain, note } of newest) await this.#holdAgainst(chain, note);
+    this.#isBegunAnew = newest.length === 0 && (await this.#hasCheckpoints(this.#facts.slot));
     await this.#takeOver(this.#facts.slot);
     await this.run();
     this.#timer = setInterval(() => void this.run(), EVERY_MS);
@@ -158,11 +166,20 @@ export class Checkpoints {
     return newest ?? null;
   }
 
+  /** A node that is new among several has a new slot, and no file yet: nothing is amiss. */
+  async #hasCheckpoints(slot: number): Promise<boolean> {
+    for (const chain of await this.#chains()) if ((await this.#newest(chain, slot)) !== null) return true;
+    return false;
+  }
+
+  async #chains(): Promise<readonly Id<"org">[]> {
+    const orgs = await this.#facts.of(INSTANCE).list("orgs");
+    return [INSTANCE, ...orgs.map((org) => org.id)];
+  }
+
   /** Whoever had the slot before may have gone before everything in it was signed: each chain is looked at once. */
   async #takeOver(slot: number): Promise<void> {
-    const orgs = await this.#facts.of(INSTANCE).list("orgs");
-    for (const chain of [INSTANCE, ...orgs.map((org) => org.id)])
-      this.#grown.set(keyOf(chain, slot), { chain, slot, events: 1 });
+    for (const chain of await this.#chains()) this.#grown.set(keyOf(chain, slot), { chain, slot, events: 1 });
     this.#sizes.clear();
     this.#slot = slot;
   }
