@@ -14,10 +14,11 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
  * Runs the vault until SIGTERM or SIGINT, drains, and returns 0. A second signal ends it at once. SIGHUP reads the
  * certificate's files again; where it says that the terminal is gone, it ends the vault like SIGTERM.
  */
-async function up({ config, held, file }: Settings): Promise<number> {
+async function up(settings: Settings): Promise<number> {
+  const { config, held, file } = settings;
   // Whatever the server makes is its user's alone. Not for other commands: a child of `run` keeps the umask it was given.
   process.umask(0o077);
-  const [{ pino }, { createVault }, { Supervisor, inheritedSockets }, { describeOrigin }] = await Promise.all([
+  const [{ pino }, { createVault }, { Supervisor, inheritedSockets }, { asGiven, describeOrigin }] = await Promise.all([
     import("pino"),
     import("./vault.ts"),
     import("#supervisor"),
@@ -45,7 +46,11 @@ async function up({ config, held, file }: Settings): Promise<number> {
   });
   const supervisor = Supervisor.find(process.env, process.pid, log);
   const sockets = inheritedSockets(process.env, process.pid);
-  const vault = await createVault(config, version, log, sockets.length === 0 ? {} : { sockets });
+  const vault = await createVault(config, version, log, sockets.length === 0 ? {} : { sockets }).catch(
+    (error: unknown) => {
+      throw asGiven(error, settings);
+    },
+  );
   if (vault.founded !== null) await tellOwner(config.keysFolder, vault.founded);
   process.stdout.write(`Sallyport ${version} listens on ${vault.urls.join(" and ")}\n`);
   log.info(

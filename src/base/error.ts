@@ -232,8 +232,8 @@ export const ERRORS = {
   },
   address_in_use: {
     title: "The address to listen on is taken",
-    cause: "Another process listens on this address and port.",
-    remedy: "Stop what listens there, or choose another (`--listen`).",
+    cause: "Another process listens on this address and port, or on the socket in the data folder.",
+    remedy: "Stop what listens there, or choose another (`--listen`, for the socket `--data`).",
   },
   unreachable: {
     title: "The vault does not answer",

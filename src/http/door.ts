@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { Server as SecureServer } from "node:https";
-import { Server as NetServer, Socket } from "node:net";
+import { Server as NetServer, Socket, isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { HttpApp } from "./app.ts";
@@ -206,8 +206,16 @@ async function quiet(): Promise<void> {
   }
 }
 
-function bindError(cause: NodeJS.ErrnoException): VaultError {
-  if (cause.code === "EADDRINUSE") return new VaultError("address_in_use", undefined, { cause });
+function bindError(cause: NodeJS.ErrnoException & { address?: string; port?: number }): VaultError {
+  if (cause.code === "EADDRINUSE") {
+    const { address = "", port } = cause;
+    const host = isIP(address) === 6 ? `[${address}]` : address;
+    // A socket in the file system has no port.
+    const place = port === undefined || port < 0 ? address : `${host}:${String(port)}`;
+    return new VaultError("address_in_use", place === "" ? undefined : `${place} is taken by another process`, {
+      cause,
+    });
+  }
   return new VaultError("config_invalid", undefined, {
     cause,
     detail: { faults: [{ field: "listen", message: "this address cannot be listened on" }] },

@@ -34,7 +34,8 @@ export async function bindMachineSocket(path: string): Promise<(server: Server) 
 async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => null);
   if (found === null) return;
-  if (!found.isSocket()) throw new VaultError("address_in_use", "another file stands where the socket should be");
+  if (!found.isSocket())
+    throw new VaultError("address_in_use", `${path} is no socket: another file stands where it should be`);
   const answers = await new Promise<boolean>((resolve) => {
     const probe = connect(path);
     probe.once("connect", () => {
@@ -43,6 +44,6 @@ async function removeStale(path: string): Promise<void> {
     });
     probe.once("error", () => resolve(false));
   });
-  if (answers) throw new VaultError("address_in_use");
+  if (answers) throw new VaultError("address_in_use", `${path} is taken by another process`);
   await unlink(path);
 }

@@ -54,6 +54,8 @@ export class Tls {
   #warnedAt = 0;
   /** Reloads come one after the other. */
   #last: Promise<unknown> = Promise.resolve();
+  /** The one that was asked for and has not begun. */
+  #asked: Promise<boolean> | null = null;
 
   private constructor(
     files: TlsFiles,
@@ -112,9 +114,13 @@ export class Tls {
     this.#listeners.push(listener);
   }
 
-  /** Reads the files now. False when what they hold is refused; the log says why. */
+  /**
+   * Reads the files now. False when what they hold is refused; the log says why. Whoever asks while another waits for its
+   * turn is answered with that one.
+   */
   reload(): Promise<boolean> {
-    return this.#inTurn(async () => {
+    this.#asked ??= this.#inTurn(async () => {
+      this.#asked = null;
       try {
         this.#seen = await signatureOf(pathsOf(this.#files));
         await this.#take();
@@ -124,6 +130,7 @@ export class Tls {
         return false;
       }
     });
+    return this.#asked;
   }
 
   close(): void {
@@ -133,13 +140,16 @@ export class Tls {
   async #look(): Promise<void> {
     await this.#inTurn(async () => {
       this.#warn();
-      const seen = await signatureOf(pathsOf(this.#files));
+      let seen = await signatureOf(pathsOf(this.#files));
       if (seen === this.#seen) return;
       try {
         await this.#take();
       } catch {
         // Renewal writes two files, one after the other: between them they do not fit.
         await new Promise((resolve) => setTimeout(resolve, this.#paces.settle).unref());
+        // Who asked meanwhile reads them next, and says what came of it.
+        if (this.#asked !== null) return;
+        seen = await signatureOf(pathsOf(this.#files));
         await this.#take().catch((error: unknown) => {
           this.#refused(error);
         });

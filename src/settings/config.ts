@@ -61,7 +61,8 @@ export interface TlsFiles {
 /** A setting that is right by itself and wrong beside another. */
 export interface Clash {
   readonly setting: SettingName;
-  readonly message: string;
+  /** What is wrong; `say` names a setting in the words of whoever reads it. */
+  readonly message: (say: (name: SettingName) => string) => string;
 }
 
 export function configOf(values: Values): Config {
@@ -104,43 +105,43 @@ export function configOf(values: Values): Config {
 /** What is wrong between settings. Whoever leaves a door half closed did not mean to. */
 export function clashes(values: Values): readonly Clash[] {
   const { listen, insecurePlainHttp, tlsCertificate, tlsKey, tlsClientAuthority, tlsClientAuth } = values;
-  const found: Clash[] = [];
   const { store, storePasswordFile, storeMigrate } = values;
-  for (const [setting, value] of Object.entries({ storePasswordFile, storeMigrate })) {
-    if (value !== null && store.engine === "sqlite")
-      found.push({
-        setting: setting as SettingName,
-        message: "SQLite has no roles: give the database's address in store",
-      });
+  const found: Clash[] = [];
+  const clash = (setting: SettingName, message: Clash["message"]) => void found.push({ setting, message });
+  const ofRoles = { storePasswordFile, storeMigrate };
+  for (const setting of ["storePasswordFile", "storeMigrate"] as const) {
+    if (ofRoles[setting] !== null && store.engine === "sqlite")
+      clash(setting, (say) => `SQLite has no roles: give the database's address in ${say("store")}`);
   }
   const hasTls = tlsCertificate !== null || tlsKey !== null;
   if (!isLoopback(listen.host) && !insecurePlainHttp && !hasTls) {
-    const message =
-      "plain HTTP only on a loopback address; give a certificate (--tls-certificate, --tls-key), or behind a proxy that " +
-      "speaks TLS say --insecure-plain-http";
-    found.push({ setting: "listen", message });
+    clash(
+      "listen",
+      (say) =>
+        `plain HTTP only on a loopback address; give a certificate (${say("tlsCertificate")}, ${say("tlsKey")}), or behind a ` +
+        `proxy that speaks TLS say ${say("insecurePlainHttp")}`,
+    );
   }
-  if (tlsCertificate !== null && tlsKey === null) {
-    found.push({ setting: "tlsCertificate", message: "a certificate needs its private key: tlsKey" });
-  }
-  if (tlsKey !== null && tlsCertificate === null) {
-    found.push({ setting: "tlsKey", message: "a private key needs its certificate: tlsCertificate" });
-  }
-  if (hasTls && insecurePlainHttp) {
-    found.push({ setting: "insecurePlainHttp", message: "TLS or plain HTTP: not both" });
-  }
-  if (tlsClientAuthority !== null && tlsClientAuth === "none") {
-    const message = "nobody would be asked for a certificate: set tlsClientAuth to optional or required";
-    found.push({ setting: "tlsClientAuthority", message });
-  }
-  if (tlsClientAuth !== "none" && tlsClientAuthority === null) {
-    const message = "clients' certificates need the authority that signed them: tlsClientAuthority";
-    found.push({ setting: "tlsClientAuth", message });
-  }
-  if (tlsClientAuth !== "none" && !hasTls) {
-    const message = "clients show certificates only over TLS: give tlsCertificate and tlsKey";
-    found.push({ setting: "tlsClientAuth", message });
-  }
+  if (tlsCertificate !== null && tlsKey === null)
+    clash("tlsCertificate", (say) => `a certificate needs its private key: ${say("tlsKey")}`);
+  if (tlsKey !== null && tlsCertificate === null)
+    clash("tlsKey", (say) => `a private key needs its certificate: ${say("tlsCertificate")}`);
+  if (hasTls && insecurePlainHttp) clash("insecurePlainHttp", () => "TLS or plain HTTP: not both");
+  if (tlsClientAuthority !== null && tlsClientAuth === "none")
+    clash(
+      "tlsClientAuthority",
+      (say) => `nobody would be asked for a certificate: set ${say("tlsClientAuth")} to optional or required`,
+    );
+  if (tlsClientAuth !== "none" && tlsClientAuthority === null)
+    clash(
+      "tlsClientAuth",
+      (say) => `clients' certificates need the authority that signed them: ${say("tlsClientAuthority")}`,
+    );
+  if (tlsClientAuth !== "none" && !hasTls)
+    clash(
+      "tlsClientAuth",
+      (say) => `clients show certificates only over TLS: give ${say("tlsCertificate")} and ${say("tlsKey")}`,
+    );
   return found;
 }
 

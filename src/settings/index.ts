@@ -10,7 +10,7 @@
  */
 export { SETTINGS, SETTINGS_FILE, SETTING_NAMES, flagOf, variableOf } from "./table.ts";
 export type { Group, Setting, SettingName } from "./table.ts";
-export { describeOrigin, readSettings } from "./settings.ts";
+export { asGiven, describeOrigin, readSettings } from "./settings.ts";
 export type { Held, Origin, SettingValue, Settings, Sources } from "./settings.ts";
 export type { Config, TlsFiles } from "./config.ts";
 export { withoutPassword } from "./kind.ts";

@@ -1,5 +1,5 @@
 import { dirname, resolve } from "node:path";
-import { VaultError } from "#base";
+import { VaultError, isVaultError } from "#base";
 import { clashes, configOf } from "./config.ts";
 import type { Config } from "./config.ts";
 import { readFileEntries } from "./file.ts";
@@ -97,7 +97,8 @@ export async function readSettings(sources: Sources): Promise<Settings> {
   const values = parsed as unknown as Values;
   if (faults.length === 0) {
     for (const { setting, message } of clashes(values)) {
-      faults.push({ field: spoken(setting, origins.get(setting)), message });
+      const origin = origins.get(setting);
+      faults.push({ field: spoken(setting, origin), message: message((name) => saidLike(origin, name)) });
     }
   }
   if (faults.length > 0) throw new VaultError("config_invalid", undefined, { detail: { faults } });
@@ -108,6 +109,16 @@ export async function readSettings(sources: Sources): Promise<Settings> {
     origin: origins.get(name) ?? { from: "default" },
   }));
   return { config, held, file: entries === null ? null : path };
+}
+
+/** What was found wrong with settings when they were used, each named as it was said; any other error as it is. */
+export function asGiven(error: unknown, { held }: Pick<Settings, "held">): unknown {
+  if (!isVaultError(error, "config_invalid")) return error;
+  const faults = (error.detail.faults ?? []).map(({ field, message }) => {
+    const setting = held.find(({ name }) => name === field);
+    return { field: setting === undefined ? field : spoken(setting.name, setting.origin), message };
+  });
+  return new VaultError(error.code, error.message, { detail: { ...error.detail, faults }, cause: error.cause });
 }
 
 /** An origin in a few words, as in `up --help`. */
@@ -140,6 +151,12 @@ function tell(name: SettingName, sources: Sources, entry: Entry | undefined, fil
 function spoken(name: SettingName, origin: Origin | undefined): string {
   if (origin === undefined || origin.from === "default") return `${flagOf(name)} (${variableOf(name)})`;
   return origin.from === "file" ? `${describeOrigin(origin)} ${name}` : describeOrigin(origin);
+}
+
+/** Another setting, in the manner in which this one was given. */
+function saidLike({ from }: Origin = { from: "default" }, other: SettingName): string {
+  if (from === "file") return other;
+  return from === "variable" ? variableOf(other) : flagOf(other);
 }
 
 function unknownKeys(entries: readonly Entry[], path: string): Fault[] {

@@ -117,7 +117,7 @@ describe("A vault that was started before refuses to start, with a code for each
     const holder = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => holder.once("listening", resolve));
     const listen = `127.0.0.1:${String((holder.address() as AddressInfo).port)}`;
-    expectRefusal(await upIn(folder, ["--listen", listen]), 27, "--listen");
+    expectRefusal(await upIn(folder, ["--listen", listen]), 27, `${listen} is taken by another process`, "--listen");
     await new Promise((resolve) => holder.close(resolve));
   });
 

@@ -172,6 +172,7 @@ describe("The machine's own socket", () => {
     const socketPath = join(folder, "vault.sock");
     const first = await open({ listen: { socketPath } });
     expect(await codeOf(open({ listen: { socketPath } }))).toBe("address_in_use");
+    await expect(open({ listen: { socketPath } })).rejects.toThrow(`${socketPath} is taken by another process`);
     expect(
       (await first.raw("GET /healthz HTTP/1.1\r\nHost: vault\r\nConnection: close\r\n\r\n", socketPath)).status,
     ).toBe(200);
@@ -192,9 +193,12 @@ describe("The machine's own socket", () => {
 });
 
 describe("Listening", () => {
-  test("on a taken port says so", async () => {
+  test("on a taken port says so, and which", async () => {
     const { servers } = await open();
     expect(await codeOf(open({ listen: { port: servers.port } }))).toBe("address_in_use");
+    await expect(open({ listen: { port: servers.port } })).rejects.toThrow(
+      `127.0.0.1:${String(servers.port)} is taken by another process`,
+    );
   });
 
   test("in plain HTTP beyond loopback is refused unless it is asked for", async () => {

@@ -476,6 +476,24 @@ describe("When the files change", () => {
     expect(JSON.stringify(lines)).not.toContain("PRIVATE");
   });
 
+  test("one refusal is one line, however often it is told to look meanwhile", async () => {
+    const lines: { level: string; message: string; event?: string }[] = [];
+    const tls = await load({ lines });
+    const refused = () => lines.filter(({ event }) => event === "tls_reload_refused").length;
+    await writeFile(file("server.key"), authority.issue("other").key);
+    expect(await Promise.all([tls.reload(), tls.reload(), tls.reload()])).toEqual([false, false, false]);
+    expect(refused()).toBe(1);
+    // Told while it waits whether the other file is still on its way.
+    await writeFile(file("server.crt"), "nothing");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await Promise.all([tls.reload(), tls.reload()])).toEqual([false, false]);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(refused()).toBe(2);
+    // Whoever asks again is told again.
+    expect(await tls.reload()).toBe(false);
+    expect(refused()).toBe(3);
+  });
+
   test("when told, it looks at once, and says when nothing is new", async () => {
     const lines: { level: string; message: string }[] = [];
     const tls = await load({ lines });

@@ -2,8 +2,8 @@ import { inspect } from "node:util";
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import { isVaultError } from "#base";
-import { SETTINGS, SETTING_NAMES, describeOrigin, flagOf, readSettings, variableOf } from "#settings";
+import { VaultError, isVaultError } from "#base";
+import { SETTINGS, SETTING_NAMES, asGiven, describeOrigin, flagOf, readSettings, variableOf } from "#settings";
 import type { Setting, Settings, Sources } from "#settings";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { testUnless } from "../unless.ts";
@@ -201,6 +201,32 @@ describe("a wrong setting stops the start", () => {
     const found = await faults({ flags });
     expect(found).toHaveLength(1);
     expect(found[0]).toContain(fault);
+  });
+
+  test("settings that do not go together name each other as they were given: option, variable or name in the file", async () => {
+    const option = await faults({ flags: { tlsClientAuth: "required" } });
+    expect(option).toEqual([
+      "--tls-client-auth: clients' certificates need the authority that signed them: --tls-client-authority",
+      "--tls-client-auth: clients show certificates only over TLS: give --tls-certificate and --tls-key",
+    ]);
+    const variable = await faults({ env: { SALLYPORT_TLS_KEY: "/k" } });
+    expect(variable).toEqual(["SALLYPORT_TLS_KEY: a private key needs its certificate: SALLYPORT_TLS_CERTIFICATE"]);
+    const path = put("tlsCertificate: /c\n");
+    expect(await faults({})).toEqual([`${path}:1 tlsCertificate: a certificate needs its private key: tlsKey`]);
+  });
+
+  test("what is found wrong with a setting when it is used is named as it was given, too", async () => {
+    const { held } = await read({ flags: { tlsKey: "/k", tlsCertificate: "/c" }, env: { SALLYPORT_DATA: "/d" } });
+    const found = ["tlsKey", "data", "keys", "elsewhere"].map((field) => ({ field, message: "is wrong" }));
+    const error = asGiven(new VaultError("config_invalid", undefined, { detail: { faults: found } }), { held });
+    expect(isVaultError(error, "config_invalid") ? error.detail.faults?.map(({ field }) => field) : null).toEqual([
+      "--tls-key",
+      "SALLYPORT_DATA",
+      "--keys (SALLYPORT_KEYS)",
+      "elsewhere",
+    ]);
+    const other = new VaultError("key_file_unsafe");
+    expect(asGiven(other, { held })).toBe(other);
   });
 
   test("and what is right beside another is taken", async () => {
