@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,9 +7,8 @@ import { idToBytes } from "#base";
 import type { Id } from "#base";
 import { startVault } from "./harness.ts";
 import type { Client, TestVault } from "./harness.ts";
-import { loadDriver } from "../src/storage/sqlite/open.ts";
-
-const Driver = loadDriver();
+import { keepStore, rawStore } from "./storage/raw-store.ts";
+import type { RawStore } from "./storage/raw-store.ts";
 
 /** What a review by an attacker found, each kept from coming back. */
 describe("an attacker", () => {
@@ -161,29 +160,31 @@ describe("an attacker", () => {
   });
 });
 
-/** With the files in hand, while the vault is down. */
+/** With the database in hand, while the vault is down. */
 describe("somebody who can write the database", () => {
-  /** The rows of these tables, to be put back later; every column but the key's is replaced. */
-  function keep(file: string, table: string, key: string): (id: Buffer) => void {
-    const db = new Driver(file);
-    const rows = db.prepare<[], Record<string, Buffer>>(`SELECT * FROM ${table}`).all();
-    db.close();
-    return (id) => {
-      const row = rows.find((one) => one[key]?.equals(id) === true);
-      if (row === undefined) throw new Error("no such row was kept");
-      const names = Object.keys(row);
-      const again = new Driver(file);
-      again
-        .prepare(`UPDATE ${table} SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE ${key} = ?`)
-        .run(...Object.values(row), id);
-      again.close();
-    };
-  }
+  const edited = async <T>(folder: string, act: (store: RawStore) => Promise<T>): Promise<T> => {
+    const store = await rawStore(folder);
+    try {
+      return await act(store);
+    } finally {
+      await store.close();
+    }
+  };
+  /** This row as it is now, to be put back later; every column but the key's is replaced. */
+  const keep = (folder: string, table: string, id: Buffer): Promise<() => Promise<void>> =>
+    edited(folder, async (store) => {
+      const [row] = await store.rows(`SELECT * FROM ${table} WHERE id = ?`, id);
+      if (row === undefined) throw new Error("there is no such row");
+      const places = Object.keys(row).map((name) => `${name} = ?`);
+      return () =>
+        edited(folder, async (again) => {
+          await again.run(`UPDATE ${table} SET ${places.join(", ")} WHERE id = ?`, ...Object.values(row), id);
+        });
+    });
   const idBytes = (id: string): Buffer => idToBytes(id as Id<"inj">);
 
   it("gets nothing again from a used token, though the rows of its use are undone (R69)", async () => {
     const folder = await mkdtemp(join(tmpdir(), "sallyport-"));
-    const file = join(folder, "data", "vault.db");
     let vault = await startVault({ folder });
     await vault.owner.do("secret.write", {
       params: { environment: "dev", namespace: "default", secret: "S" },
@@ -195,15 +196,13 @@ describe("somebody who can write the database", () => {
     });
     const [{ token, injectionId } = { token: "", injectionId: "" }] = minted.items;
     await vault.close();
-    const putBack = keep(file, "injections", "id");
+    const putBack = await keep(folder, "injections", idBytes(injectionId));
     vault = await startVault({ folder });
     await vault.anonymous.as(token).do("token.exchange", { query: {} });
     await vault.close();
-    putBack(idBytes(injectionId));
-    const db = new Driver(file);
-    db.pragma("foreign_keys = OFF");
-    expect(db.prepare("DELETE FROM exchanges WHERE injection_id = ?").run(idBytes(injectionId)).changes).toBe(1);
-    db.close();
+    await putBack();
+    const taken = "DELETE FROM exchanges WHERE injection_id = ?";
+    expect(await edited(folder, (store) => store.run(taken, idBytes(injectionId)))).toBe(1);
     vault = await startVault({ folder });
     expect(await vault.anonymous.as(token).code("token.exchange", { query: {} })).toBe("token_invalid");
     expect((await vault.owner.do("audit.verify")).intact).toBe(false);
@@ -213,16 +212,15 @@ describe("somebody who can write the database", () => {
 
   it("cannot hide an old state that was put back behind the next change of the row", async () => {
     const folder = await mkdtemp(join(tmpdir(), "sallyport-"));
-    const file = join(folder, "data", "vault.db");
     let vault = await startVault({ folder });
     const params = { environment: "dev", namespace: "default", secret: "S" };
     const { id } = await vault.owner.do("secret.write", { params, body: { value: "old" } });
     await vault.close();
-    const putBack = keep(file, "secrets", "id");
+    const putBack = await keep(folder, "secrets", idBytes(id));
     vault = await startVault({ folder });
     await vault.owner.do("secret.write", { params, body: { value: "new" } });
     await vault.close();
-    putBack(idBytes(id));
+    await putBack();
     vault = await startVault({ folder });
     await vault.owner.do("secret.update", { params, body: { description: "as if nothing had been" } });
     const { intact, faults } = await vault.owner.do("audit.verify");
@@ -234,18 +232,15 @@ describe("somebody who can write the database", () => {
 
   it("does not make the checkpoint file another vault's by changing the instance's name", async () => {
     const folder = await mkdtemp(join(tmpdir(), "sallyport-"));
-    const file = join(folder, "data", "vault.db");
     let vault = await startVault({ folder });
     await vault.close();
-    const old = await readFile(file);
+    const putBack = await keepStore(folder);
     vault = await startVault({ folder });
     await vault.owner.do("namespace.create", { body: { name: "later" } });
     await vault.close();
-    await writeFile(file, old);
-    for (const rest of ["-wal", "-shm"]) await rm(`${file}${rest}`, { force: true });
-    const db = new Driver(file);
-    db.prepare("UPDATE meta SET value = ? WHERE name = 'instance'").run("00".repeat(16));
-    db.close();
+    await putBack();
+    const renamed = "UPDATE meta SET value = ? WHERE name = 'instance'";
+    expect(await edited(folder, (store) => store.run(renamed, "00".repeat(16)))).toBe(1);
     await expect(startVault({ folder })).rejects.toMatchObject({ code: "database_rolled_back" });
     await rm(folder, { recursive: true });
   });

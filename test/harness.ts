@@ -11,6 +11,7 @@ import type { ClientRequest, OperationId, Response } from "#contract";
 import { readSettings } from "#settings";
 import { createVault } from "../src/vault.ts";
 import type { Overrides, Vault } from "../src/vault.ts";
+import { dropDatabaseOf, storeEnv } from "./engine.ts";
 
 /** What an operation answered, whatever it was. */
 export interface Answer<T> {
@@ -173,7 +174,7 @@ export async function startVault(
       maxFailures: "1000000",
       ...options.settings,
     },
-    env: {},
+    env: await storeEnv(folder),
     folder,
   });
   const logger = { info: write("info"), warn: write("warn"), error: write("error") };
@@ -210,7 +211,9 @@ export async function startVault(
     },
     async close() {
       await vault.close();
-      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+      if (options.folder !== undefined) return;
+      await rm(folder, { recursive: true, force: true });
+      await dropDatabaseOf(folder);
     },
   };
 }
@@ -259,7 +262,7 @@ function ended(child: ChildProcessByStdio<import("node:stream").Writable | null,
   });
 }
 
-/** A server process on files of its own. */
+/** A server process on files, or a database, of its own. */
 export interface ServerProcess {
   readonly url: string;
   readonly folder: string;
@@ -281,7 +284,7 @@ export async function startServer(
     [PROGRAM, "up", "--listen", "127.0.0.1:0", ...(options.args ?? [])],
     {
       cwd: folder,
-      env: cleanEnv({ SALLYPORT_MAX_FAILURES: "1000000", ...options.env }),
+      env: cleanEnv({ SALLYPORT_MAX_FAILURES: "1000000", ...(await storeEnv(folder)), ...options.env }),
       stdio: ["pipe", "pipe", "pipe"],
     },
   );

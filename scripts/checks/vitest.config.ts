@@ -3,8 +3,13 @@ import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
+import type { TestProjectInlineConfiguration } from "vitest/config";
+import { testedEngines } from "./engines.ts";
+import type { EngineName } from "./engines.ts";
 import { CountingReporter } from "./reporter.ts";
+import { LONG, OF_POSTGRES, ON_EACH_ENGINE, globs } from "./suites.ts";
 
+const root = resolve(import.meta.dirname, "../..");
 const conditions = ["sallyport-source", ...defaultServerConditions];
 
 /**
@@ -18,25 +23,52 @@ function throwAway(): string {
   return bavail * bsize >= 2 * 1024 ** 3 ? memory : tmpdir();
 }
 
-export default defineConfig({
-  root: resolve(import.meta.dirname, "../.."),
+type ProjectConfig = NonNullable<TestProjectInlineConfiguration["test"]>;
+
+const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: ["sallyport-source", "node", "module-sync"] } },
-  test: {
+};
+
+const common: ProjectConfig = {
+  environment: "node",
+  pool: "forks",
+  // A few processes, and the product is loaded once in each: no module of it holds state.
+  isolate: false,
+  restoreMocks: true,
+  execArgv: ["--conditions=sallyport-source"],
+  // For what hangs. A slow machine, or one that does other things as well, is no failure.
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  expect: { poll: { timeout: 60_000 } },
+  setupFiles: ["test/engine-setup.ts"],
+};
+const env = { TMPDIR: throwAway() };
+const long = globs(Object.keys(LONG));
+
+/** By name: the quick tests on each engine, and the long ones. A name stands before each failure. */
+const projects: Readonly<Record<EngineName | "long", ProjectConfig>> = {
+  sqlite: {
     include: ["test/**/*.test.ts"],
+    exclude: [...long, ...globs(OF_POSTGRES)],
+    env: { ...env, ENGINE: "sqlite" },
+  },
+  postgres: {
+    include: globs([...ON_EACH_ENGINE, ...OF_POSTGRES]),
+    exclude: long,
+    env: { ...env, ENGINE: "postgres" },
+  },
+  long: { include: long, env: { ...env, ENGINE: "sqlite" } },
+};
+const named = [...testedEngines(), "long"] as const;
+
+export default defineConfig({
+  root,
+  ...shared,
+  test: {
+    projects: named.map((name) => ({ root, ...shared, test: { ...common, ...projects[name], name } })),
     globalSetup: ["test/postgres/global-setup.ts"],
-    environment: "node",
-    env: { TMPDIR: throwAway() },
-    pool: "forks",
-    // One process for each core, and the product is loaded once in each: no module of it holds state.
-    isolate: false,
     maxWorkers: "100%",
-    restoreMocks: true,
-    execArgv: ["--conditions=sallyport-source"],
-    // For what hangs. A slow machine, or one that does other things as well, is no failure.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    expect: { poll: { timeout: 60_000 } },
     silent: "passed-only",
     reporters: [new CountingReporter()],
     coverage: {

@@ -3,7 +3,7 @@ import { Call } from "#base";
 import type { Actor, Id } from "#base";
 import { Change, listPage } from "#storage";
 import { DONE, World, codeOf } from "../storage/composition.ts";
-import { sqlitePlace } from "../storage/sqlite-place.ts";
+import { storePlace } from "../engine.ts";
 import { startVault } from "../harness.ts";
 import type { Answer, Client, Problem, TestVault } from "../harness.ts";
 
@@ -12,7 +12,7 @@ describe("a permit", () => {
   let remove: () => Promise<void>;
 
   beforeAll(async () => {
-    const place = await sqlitePlace();
+    const place = await storePlace();
     ({ world } = await World.found(place));
     remove = () => place.remove();
   });

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { Database } from "better-sqlite3";
 import { createSigner, generateSigningKey } from "#crypto";
 import type { Id } from "#base";
 import { idToBytes } from "#base";
@@ -9,13 +8,12 @@ import { Checkpoints, verifyChain } from "#audit";
 import type { Verdict } from "#audit";
 import { hashEvent, hashPrivate } from "../../src/audit/event.ts";
 import { World } from "../storage/composition.ts";
-import { sqlitePlace } from "../storage/sqlite-place.ts";
-import { loadDriver } from "../../src/storage/sqlite/open.ts";
+import { storePlace } from "../engine.ts";
+import { rawStore } from "../storage/raw-store.ts";
+import type { RawRow, RawStore, RawValue } from "../storage/raw-store.ts";
 import { Turns, asNode } from "./turns.ts";
 
-const Driver = loadDriver();
-
-export interface RawEvent {
+export interface RawEvent extends RawRow {
   id: Buffer;
   slot: number;
   seq: number;
@@ -25,10 +23,9 @@ export interface RawEvent {
   private_hash: Buffer;
   previous_hash: Buffer;
   hash: Buffer;
-  [column: string]: unknown;
 }
 
-/** A real chain in a real file, with checkpoints, and somebody who edits the file. */
+/** A real chain in a real store, with checkpoints, and somebody who edits the store. */
 export class Chain {
   readonly world: World;
   /** Whose turn it is, where there are several nodes. */
@@ -40,25 +37,24 @@ export class Chain {
   readonly signer = createSigner("sallyport/test", generateSigningKey());
   checkpoints: Checkpoints;
   readonly faults: unknown[] = [];
-  readonly #db: Database;
+  readonly #db: RawStore;
   readonly #remove: () => Promise<void>;
 
-  private constructor(world: World, turns: Turns, folder: string, remove: () => Promise<void>) {
+  private constructor(world: World, turns: Turns, folder: string, db: RawStore, remove: () => Promise<void>) {
     this.world = world;
     this.turns = turns;
     this.folder = folder;
     this.file = join(folder, "checkpoints.log");
     this.checkpoints = this.open();
-    this.#db = new Driver(join(folder, "vault.db"));
-    this.#db.pragma("foreign_keys = OFF");
+    this.#db = db;
     this.#remove = remove;
   }
 
   static async make(): Promise<Chain> {
-    const place = await sqlitePlace();
+    const place = await storePlace();
     const turns = new Turns(place);
     const { world } = await World.found(turns);
-    return new Chain(world, turns, place.folder, () => place.remove());
+    return new Chain(world, turns, place.folder, await rawStore(place.folder, ""), () => place.remove());
   }
 
   /** As at the start of a process, over the same file and rows. */
@@ -101,14 +97,14 @@ export class Chain {
     return verifyChain(facts.of(org), await this.checkpoints.kept(org), this.checkpoints.verifier, facts);
   }
 
-  run(sql: string, ...values: unknown[]): void {
-    this.#db.prepare(sql).run(...values);
+  async run(sql: string, ...values: readonly RawValue[]): Promise<void> {
+    await this.#db.run(sql, ...values);
   }
 
   /** Writes into one event of the org's chain. */
-  set(seq: number, columns: Readonly<Record<string, unknown>>): void {
+  async set(seq: number, columns: Readonly<RawRow>): Promise<void> {
     const names = Object.keys(columns);
-    this.run(
+    await this.run(
       `UPDATE audit_events SET ${names.map((name) => `${name} = ?`).join(", ")} WHERE org_id = ? AND slot = ? AND seq = ?`,
       ...Object.values(columns),
       this.org,
@@ -121,64 +117,61 @@ export class Chain {
     return idToBytes(this.world.org);
   }
 
-  event(seq: number): RawEvent {
-    return this.#db
-      .prepare("SELECT * FROM audit_events WHERE org_id = ? AND slot = ? AND seq = ?")
-      .get(this.org, this.slot, seq) as RawEvent;
+  async event(seq: number): Promise<RawEvent> {
+    const [event] = await this.#db.rows<RawEvent>(
+      "SELECT * FROM audit_events WHERE org_id = ? AND slot = ? AND seq = ?",
+      this.org,
+      this.slot,
+      seq,
+    );
+    if (event === undefined) throw new Error(`there is no event ${String(seq)}`);
+    return event;
   }
 
   /** Everything from `seq` on hashed anew: what somebody can do who knows the format and no key. */
-  rehash(seq: number): void {
-    const rows = this.#db
-      .prepare("SELECT * FROM audit_events WHERE org_id = ? AND slot = ? AND seq >= ? ORDER BY seq")
-      .all(this.org, this.slot, seq) as RawEvent[];
-    const before = this.#db.prepare(
-      "SELECT hash FROM audit_events WHERE org_id = ? AND slot = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+  async rehash(seq: number): Promise<void> {
+    const rows = await this.#db.rows<RawEvent>(
+      "SELECT * FROM audit_events WHERE org_id = ? AND slot = ? AND seq >= ? ORDER BY seq",
+      this.org,
+      this.slot,
+      seq,
     );
-    let previous = (before.pluck().get(this.org, this.slot, seq) as Buffer | undefined) ?? Buffer.alloc(32);
+    const [before] = await this.#db.rows<RawEvent>(
+      "SELECT * FROM audit_events WHERE org_id = ? AND slot = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+      this.org,
+      this.slot,
+      seq,
+    );
+    let previous = before?.hash ?? Buffer.alloc(32);
     for (const row of rows) {
       const privateHash =
         row.salt === null || row.private === null ? row.private_hash : hashPrivate(row.salt, row.private);
       const hash = hashEvent(previous, privateHash, row.public);
-      this.set(row.seq, { previous_hash: previous, private_hash: privateHash, hash });
+      await this.set(row.seq, { previous_hash: previous, private_hash: privateHash, hash });
       previous = hash;
     }
   }
 
   /** What is edited meanwhile is put back afterwards. */
   async during(work: () => Promise<void>): Promise<void> {
-    const tables = ["audit_events", "audit_checkpoints", "namespaces"];
-    const saved = tables.map((table) => [table, this.#db.prepare(`SELECT * FROM ${table}`).all()] as const);
+    const putBack = await this.#db.keep(["audit_events", "audit_checkpoints", "namespaces"]);
     try {
       await work();
     } finally {
-      this.#db.transaction(() => {
-        for (const [table, rows] of saved) {
-          this.#db.prepare(`DELETE FROM ${table}`).run();
-          for (const row of rows as Record<string, unknown>[]) this.insert(table, row);
-        }
-      })();
+      await putBack();
     }
   }
 
-  columns(table: string): string[] {
-    return this.#db.prepare("SELECT name FROM pragma_table_info(?)").pluck().all(table) as string[];
+  async rows(sql: string, ...values: readonly RawValue[]): Promise<RawRow[]> {
+    return this.#db.rows(sql, ...values);
   }
 
-  rowOf(table: string, id: Buffer): Record<string, unknown> {
-    return this.#db.prepare(`SELECT * FROM ${table} WHERE id = ?`).get(id) as Record<string, unknown>;
-  }
-
-  insert(table: string, row: Readonly<Record<string, unknown>>): void {
-    const names = Object.keys(row);
-    this.run(
-      `INSERT INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`,
-      ...Object.values(row),
-    );
+  async insert(table: string, row: Readonly<RawRow>): Promise<void> {
+    await this.#db.insert(table, row);
   }
 
   async close(): Promise<void> {
-    this.#db.close();
+    await this.#db.close();
     await this.world.close();
     await this.#remove();
   }

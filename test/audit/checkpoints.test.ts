@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile, appendFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, truncate, writeFile, appendFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -8,6 +8,7 @@ import { createSigner, generateSigningKey } from "#crypto";
 import type { Facts } from "#storage";
 import { formatCheckpoint, formatVerifierKey, openNote, parseCheckpoint, parseVerifierKey, signNote } from "#audit";
 import { startVault } from "../harness.ts";
+import { keepStore } from "../storage/raw-store.ts";
 import { Chain } from "./chain.ts";
 
 describe("checkpoints", () => {
@@ -90,7 +91,7 @@ describe("checkpoints", () => {
 
   it("go on with the other chains when one cannot be signed", async () => {
     await chain.during(async () => {
-      chain.set(1, { id: Buffer.of(1) });
+      await chain.set(1, { id: Buffer.of(1) });
       for (const org of [chain.world.org, chain.world.other]) chain.checkpoints.grown(org, 0);
       await chain.checkpoints.run();
       expect(chain.faults).toHaveLength(1);
@@ -104,12 +105,9 @@ describe("checkpoints", () => {
   it("sign what the events are, though the tree's edge in the database was changed", async () => {
     await chain.checkpoints.start();
     await chain.grow(7);
-    for (const sql of [
-      "frontier = zeroblob(9)",
-      "frontier = x'01'",
-      "frontier = (SELECT frontier FROM audit_checkpoints ORDER BY size LIMIT 1)",
-    ]) {
-      chain.run(`UPDATE audit_checkpoints SET ${sql} WHERE org_id = ?`, chain.org);
+    const [first] = await chain.rows("SELECT frontier FROM audit_checkpoints ORDER BY size LIMIT 1");
+    for (const frontier of [Buffer.alloc(9), Buffer.of(1), first?.frontier ?? null]) {
+      await chain.run("UPDATE audit_checkpoints SET frontier = ? WHERE org_id = ?", frontier, chain.org);
       await chain.grow(3);
       await chain.checkpoints.run();
     }
@@ -224,21 +222,21 @@ describe("checkpoints", () => {
     });
 
     it("refuses the start of a database that holds fewer events than were signed, or others", async () => {
-      const fewer = chain.event(await reader().count("auditEvents"));
+      const fewer = await chain.event(await reader().count("auditEvents"));
       await chain.during(async () => {
-        chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq = ?", chain.org, fewer.seq);
-        chain.run("DELETE FROM audit_checkpoints WHERE org_id = ? AND size >= ?", chain.org, fewer.seq);
+        await chain.run("DELETE FROM audit_events WHERE org_id = ? AND seq = ?", chain.org, fewer.seq);
+        await chain.run("DELETE FROM audit_checkpoints WHERE org_id = ? AND size >= ?", chain.org, fewer.seq);
         await expect(chain.open().start()).rejects.toMatchObject({ code: "database_rolled_back" });
       });
       await chain.during(async () => {
-        chain.set(fewer.seq, { hash: Buffer.alloc(32, 1) });
-        chain.run("DELETE FROM audit_checkpoints WHERE org_id = ?", chain.org);
+        await chain.set(fewer.seq, { hash: Buffer.alloc(32, 1) });
+        await chain.run("DELETE FROM audit_checkpoints WHERE org_id = ?", chain.org);
         await expect(chain.open().start()).rejects.toMatchObject({ code: "database_rolled_back" });
       });
       await chain.during(async () => {
         // Even when the last line does not verify, the one before it counts.
-        chain.run("DELETE FROM audit_events WHERE org_id = ?", chain.org);
-        chain.run("DELETE FROM audit_checkpoints WHERE org_id = ?", chain.org);
+        await chain.run("DELETE FROM audit_events WHERE org_id = ?", chain.org);
+        await chain.run("DELETE FROM audit_checkpoints WHERE org_id = ?", chain.org);
         const whole = await readFile(chain.file, "utf8");
         await writeFile(chain.file, whole.replace(/(.*)time /s, "$1Time "));
         await expect(chain.open().start()).rejects.toMatchObject({ code: "database_rolled_back" });
@@ -279,22 +277,20 @@ describe("a vault and its checkpoints", () => {
 
   it("refuses to start on a database that is older than its checkpoint file, and starts on the newest again", async () => {
     const folder = await mkdtemp(join(tmpdir(), "sallyport-rolled-"));
-    const file = join(folder, "data", "vault.db");
-    const [older, newer] = [join(folder, "older.db"), join(folder, "newer.db")];
     let vault = await startVault({ folder });
     await vault.close();
-    await copyFile(file, older);
+    const older = await keepStore(folder);
     vault = await startVault({ folder });
     await vault.owner.do("namespace.create", { body: { name: "later" } });
     await vault.close();
-    await copyFile(file, newer);
-    await copyFile(older, file);
+    const newer = await keepStore(folder);
+    await older();
     await expect(startVault({ folder })).rejects.toMatchObject({
       code: "database_rolled_back",
       message: expect.stringContaining("checkpoints.log"),
     });
     // The refusal lets go of the folder, and of nothing in it.
-    await copyFile(newer, file);
+    await newer();
     vault = await startVault({ folder });
     expect(await vault.owner.do("audit.verify")).toMatchObject({ intact: true });
     await vault.close();

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Database } from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INSTANCE, idToBytes } from "#base";
 import type { Id } from "#base";
@@ -9,25 +8,25 @@ import { createSigner, generateSigningKey } from "#crypto";
 import { verifyChain } from "#audit";
 import type { Verdict } from "#audit";
 import { startVault } from "../harness.ts";
-import { edit, readStopped } from "../storage/behind-the-back.ts";
-
-type RawRow = Record<string, Buffer | string | number | null>;
+import { readStopped } from "../storage/behind-the-back.ts";
+import { rawStore } from "../storage/raw-store.ts";
+import type { RawRow, RawStore, RawValue } from "../storage/raw-store.ts";
 
 /** The rows that the founding of an org makes: table, which of them, the word that its id begins with. */
 const FOUNDED = [
-  ["org_settings", "1", "org"],
-  ["principals", "1", "prn"],
-  ["credentials", "1", "crd"],
+  ["org_settings", "1 = 1", "org"],
+  ["principals", "1 = 1", "prn"],
+  ["credentials", "1 = 1", "crd"],
   ["environments", "name = 'dev'", "env"],
   ["environments", "name = 'prod'", "env"],
-  ["namespaces", "1", "nsp"],
-  ["workloads", "1", "wkl"],
-  ["manifests", "1", "man"],
+  ["namespaces", "1 = 1", "nsp"],
+  ["workloads", "1 = 1", "wkl"],
+  ["manifests", "1 = 1", "man"],
 ] as const;
 
 describe("an org that was founded and has changed nothing since", () => {
   let folder: string;
-  let db: Database;
+  let db: RawStore;
   let stopped: Awaited<ReturnType<typeof readStopped>>;
   let org: Id<"org">;
   const verifier = createSigner("sallyport/test", generateSigningKey());
@@ -40,10 +39,10 @@ describe("an org that was founded and has changed nothing since", () => {
     await vault.vault.close();
     stopped = await readStopped(folder);
     org = await stopped.org("second");
-    db = edit(folder);
+    db = await rawStore(folder);
   });
   afterAll(async () => {
-    db.close();
+    await db.close();
     await stopped.engine.close();
     await rm(folder, { recursive: true });
   });
@@ -52,32 +51,26 @@ describe("an org that was founded and has changed nothing since", () => {
     const kept = { chain: org, origin: "", notes: [], faults: [] };
     return verifyChain(stopped.facts.of(org), kept, verifier, stopped.facts);
   };
-  const rows = (table: string, which: string, of: Id<"org"> = org): RawRow[] =>
-    db.prepare(`SELECT * FROM ${table} WHERE org_id = ? AND ${which}`).all(idToBytes(of)) as RawRow[];
+  const rows = (table: string, which: string, of: Id<"org"> = org): Promise<RawRow[]> =>
+    db.rows(`SELECT * FROM ${table} WHERE org_id = ? AND ${which}`, idToBytes(of));
   /** What is done to these rows behind the vault's back, and undone afterwards. */
-  const during = async (table: string, saved: readonly RawRow[], change: () => void, then: () => Promise<void>) => {
-    change();
+  const during = async (table: string, change: () => Promise<void>, then: () => Promise<void>) => {
+    const putBack = await db.keep([table]);
+    await change();
     try {
       await then();
     } finally {
-      for (const row of saved) {
-        const names = Object.keys(row);
-        const places = names.map(() => "?").join(", ");
-        db.prepare(`INSERT OR REPLACE INTO ${table} (${names.join(", ")}) VALUES (${places})`).run(
-          ...Object.values(row),
-        );
-      }
+      await putBack();
     }
     expect((await verify()).faults).toEqual([]);
   };
 
   it.each(FOUNDED)("misses its row of %s where %s when it is taken away", async (table, which, kind) => {
-    const saved = rows(table, which);
-    expect(saved.length).toBe(1);
     await during(
       table,
-      saved,
-      () => void db.prepare(`DELETE FROM ${table} WHERE org_id = ? AND ${which}`).run(idToBytes(org)),
+      async () => {
+        expect(await db.run(`DELETE FROM ${table} WHERE org_id = ? AND ${which}`, idToBytes(org))).toBe(1);
+      },
       async () => {
         const { intact, faults } = await verify();
         expect(intact).toBe(false);
@@ -92,7 +85,9 @@ describe("an org that was founded and has changed nothing since", () => {
   });
 
   it("names each of them: no proved row of a new org is missing in the list above", async () => {
-    const { rows: told } = JSON.parse(String(rows("audit_events", `action = 'org.create'`, INSTANCE)[0]?.public)) as {
+    const { rows: told } = JSON.parse(
+      String((await rows("audit_events", `action = 'org.create'`, INSTANCE))[0]?.public),
+    ) as {
       rows: [string, string][];
     };
     expect(told.length).toBe(FOUNDED.length);
@@ -100,17 +95,17 @@ describe("an org that was founded and has changed nothing since", () => {
   });
 
   it("is held to its founding: taken away, edited, or another's put in its place, that event is named", async () => {
-    const saved = rows("audit_events", "1", INSTANCE);
+    const saved = await rows("audit_events", "1 = 1", INSTANCE);
     const mine = saved.find((row) => row.target_id === org);
     const next = saved.find((row) => row.seq === Number(mine?.seq) + 1);
     if (mine === undefined || next === undefined) throw new Error("there are both");
     const at = (row: RawRow): [Buffer, number] => [idToBytes(INSTANCE), Number(row.seq)];
     const run =
-      (sql: string, ...values: unknown[]) =>
-      (): void => {
-        expect(db.prepare(sql).run(...values).changes).toBe(1);
+      (sql: string, ...values: RawValue[]) =>
+      async (): Promise<void> => {
+        expect(await db.run(sql, ...values)).toBe(1);
       };
-    const cases: [() => void, string][] = [
+    const cases: [() => Promise<void>, string][] = [
       [
         run("DELETE FROM audit_events WHERE org_id = ? AND seq = ?", ...at(mine)),
         "no event of the instance's chain tells of it",
@@ -131,11 +126,11 @@ describe("an org that was founded and has changed nothing since", () => {
         "its public part cannot be read",
       ],
       [
-        run("UPDATE audit_events SET hash = zeroblob(32) WHERE org_id = ? AND seq = ?", ...at(mine)),
+        run("UPDATE audit_events SET hash = ? WHERE org_id = ? AND seq = ?", Buffer.alloc(32), ...at(mine)),
         "the next event does not follow from it",
       ],
       [
-        run("UPDATE audit_events SET id = zeroblob(3) WHERE org_id = ? AND seq = ?", ...at(mine)),
+        run("UPDATE audit_events SET id = ? WHERE org_id = ? AND seq = ?", Buffer.alloc(3), ...at(mine)),
         "it, or an event beside it, cannot be read",
       ],
       [
@@ -144,7 +139,7 @@ describe("an org that was founded and has changed nothing since", () => {
       ],
     ];
     for (const [change, what] of cases)
-      await during("audit_events", saved, change, async () => {
+      await during("audit_events", change, async () => {
         const { intact, faults } = await verify();
         expect(intact).toBe(false);
         expect(faults).toContainEqual({ where: "the founding of the org", what });

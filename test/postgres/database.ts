@@ -20,11 +20,26 @@ export async function postgresDatabase(options: { readonly template?: string } =
   return createVaultDatabase(await postgresFacts(), options);
 }
 
+/** A new database that is migrated already: a copy of one that the run has made. The caller removes it. */
+export async function migratedDatabase(): Promise<VaultDatabase> {
+  const { facts, template } = await ask();
+  return createVaultDatabase(facts, { template });
+}
+
 /** How to reach the server of this run. It is every test's: whoever stops or reconfigures one starts their own. */
 export async function postgresFacts(): Promise<PostgresFacts> {
+  return (await ask()).facts;
+}
+
+let asked: Promise<Extract<PostgresAnswer, { facts: unknown }>> | null = null;
+
+function ask(): Promise<Extract<PostgresAnswer, { facts: unknown }>> {
   const source = inject("postgres");
   if ("missing" in source) throw new Error(source.missing);
-  const answer = JSON.parse(await text(connect(source.socket))) as PostgresAnswer;
-  if ("fault" in answer) throw new Error(answer.fault);
-  return answer.facts;
+  asked ??= text(connect(source.socket)).then((line) => {
+    const answer = JSON.parse(line) as PostgresAnswer;
+    if ("fault" in answer) throw new Error(answer.fault);
+    return answer;
+  });
+  return asked;
 }

@@ -10,15 +10,18 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
+import { testedEngines } from "../../scripts/checks/engines.ts";
 import { whyNoPostgres } from "./binaries.ts";
-import { createRoles } from "./roles.ts";
+import { migrateDatabase, readAddress } from "#storage";
+import { createRoles, createVaultDatabase } from "./roles.ts";
 import { PostgresServer } from "./server.ts";
 import type { PostgresFacts } from "./server.ts";
 
 /** Where to ask for the server, or why there is none to ask for. */
 export type PostgresSource = { readonly socket: string } | { readonly missing: string };
 
-export type PostgresAnswer = { readonly facts: PostgresFacts } | { readonly fault: string };
+/** With the name of a migrated database, to copy. */
+export type PostgresAnswer = { readonly facts: PostgresFacts; readonly template: string } | { readonly fault: string };
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -26,10 +29,8 @@ declare module "vitest" {
   }
 }
 
-const ENGINES: readonly string[] = ["sqlite", "postgres"];
-
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const missing = engines().includes("postgres") ? whyNoPostgres() : "ENGINES does not name postgres";
+  const missing = testedEngines().includes("postgres") ? whyNoPostgres() : "ENGINES does not name postgres";
   if (missing !== null) {
     project.provide("postgres", { missing });
     return async () => {};
@@ -37,17 +38,24 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 
   const folder = await mkdtemp(join(tmpdir(), "sallyport-tests-"));
   await chmod(folder, 0o700);
-  let starting: Promise<PostgresServer> | null = null;
+  let starting: Promise<{ server: PostgresServer; template: string }> | null = null;
   const door = createServer((socket) => {
-    const start = async (): Promise<PostgresServer> => {
+    const start = async (): Promise<{ server: PostgresServer; template: string }> => {
       const server = await PostgresServer.start();
-      await createRoles(server);
-      return server;
+      try {
+        await createRoles(server);
+        const { name, ownerUrl } = await createVaultDatabase(server.facts());
+        await migrateDatabase(readAddress(ownerUrl));
+        return { server, template: name };
+      } catch (error) {
+        await server.remove();
+        throw error;
+      }
     };
     starting ??= start();
     starting
       .then<PostgresAnswer, PostgresAnswer>(
-        (server) => ({ facts: server.facts() }),
+        ({ server, template }) => ({ facts: server.facts(), template }),
         (error: unknown) => ({ fault: String(error) }),
       )
       .then((answer) => socket.on("error", () => undefined).end(`${JSON.stringify(answer)}\n`))
@@ -59,18 +67,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 
   return async () => {
     await new Promise((resolve) => door.close(resolve));
-    const server = await starting?.catch(() => null);
-    await server?.remove();
+    const started = await starting?.catch(() => null);
+    await started?.server.remove();
     await rm(folder, { recursive: true, force: true });
   };
-}
-
-/** ENGINES=sqlite,postgres: the engines that the tests run on. */
-function engines(): string[] {
-  const named = (process.env.ENGINES ?? ENGINES.join(",")).split(",").map((name) => name.trim());
-  for (const name of named) {
-    if (!ENGINES.includes(name))
-      throw new Error(`ENGINES names "${name}", which is none of ${ENGINES.join(", ")}: list them with commas`);
-  }
-  return named;
 }

@@ -28,7 +28,9 @@ export interface VaultDatabase {
   /** As the owner of the database, who makes its tables. */
   readonly ownerUrl: string;
   readonly superuserUrl: string;
-  /** Drops it; whoever is still connected is cut off. */
+  /** Copies it as it is now, and gives what puts that in its place; nobody is connected meanwhile. */
+  keep(): Promise<() => Promise<void>>;
+  /** Drops it with its copies; whoever is still connected is cut off. */
   remove(): Promise<void>;
 }
 
@@ -39,24 +41,45 @@ export async function createVaultDatabase(
 ): Promise<VaultDatabase> {
   const name = `sallyport_${randomBytes(8).toString("hex")}`;
   const superuserUrl = urlOf(facts, name, "postgres");
-  await through(urlOf(facts, "postgres", "postgres"), (client) =>
-    createDatabase(client, name, { ...options, owner: OWNER }),
-  );
-  await through(superuserUrl, (client) =>
-    client.query(`
+  const kept: string[] = [];
+  const asSuperuser = <T>(act: (client: pg.Client) => Promise<T>): Promise<T> =>
+    through(urlOf(facts, "postgres", "postgres"), act);
+  const make = async (client: pg.Client, template?: string): Promise<void> => {
+    await createDatabase(client, name, { ...(template === undefined ? {} : { template }), owner: OWNER });
+    await client.query(`
       REVOKE ALL ON DATABASE ${name} FROM PUBLIC;
       GRANT CONNECT ON DATABASE ${name} TO ${SERVICE}, ${OWNER};
-      REVOKE ALL ON SCHEMA public FROM PUBLIC;
-      GRANT CREATE, USAGE ON SCHEMA public TO ${OWNER};
-      GRANT USAGE ON SCHEMA public TO ${SERVICE};
-    `),
-  );
+    `);
+  };
+  await asSuperuser((client) => make(client, options.template));
+  // A copy of such a database has these rights already.
+  if (options.template === undefined)
+    await through(superuserUrl, (client) =>
+      client.query(`
+        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        GRANT CREATE, USAGE ON SCHEMA public TO ${OWNER};
+        GRANT USAGE ON SCHEMA public TO ${SERVICE};
+      `),
+    );
   return {
     name,
     url: urlOf(facts, name, APP),
     ownerUrl: urlOf(facts, name, OWNER),
     superuserUrl,
-    remove: () => through(urlOf(facts, "postgres", "postgres"), (client) => dropDatabase(client, name)),
+    keep: async () => {
+      const copy = `${name}_${String(kept.length)}`;
+      await asSuperuser((client) => createDatabase(client, copy, { template: name }));
+      kept.push(copy);
+      return () =>
+        asSuperuser(async (client) => {
+          await dropDatabase(client, name);
+          await make(client, copy);
+        });
+    },
+    remove: () =>
+      asSuperuser(async (client) => {
+        for (const one of [name, ...kept]) await dropDatabase(client, one);
+      }),
   };
 }
 

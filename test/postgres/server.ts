@@ -239,6 +239,8 @@ export class PostgresServer {
       full_page_writes: options.durable === true ? "on" : "off",
       synchronous_commit: "on",
       timezone: "UTC",
+      // The passwords are random: to make guessing slow has no use, and each connection of a test pays for it.
+      scram_iterations: "1",
       ...(tls && { ssl: "on", ssl_cert_file: "server.crt", ssl_key_file: "server.key" }),
       ...options.settings,
     };

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { Database } from "better-sqlite3";
 import { INSTANCE } from "#base";
 import type { Id } from "#base";
 import { Keyring, createIdSource, fileRootKey } from "#crypto";
@@ -7,16 +6,8 @@ import { openSqlite, openStore } from "#storage";
 import type { Engine, Facts, TamperAlarm } from "#storage";
 import { keySource, rowIntegrity } from "#access";
 import type { Client, TestVault } from "../harness.ts";
-import { loadDriver } from "../../src/storage/sqlite/open.ts";
-
-const Driver = loadDriver();
-
-/** Somebody with the database file and a tool for it, who knows the schema and no key. */
-export function edit(folder: string): Database {
-  const db = new Driver(join(folder, "data", "vault.db"));
-  db.pragma("foreign_keys = OFF");
-  return db;
-}
+import { openPostgresPlace } from "./postgres-place.ts";
+import { databaseOf } from "../engine.ts";
 
 /** The rows of a stopped vault, read through the real store with the vault's own key file. */
 export async function readStopped(
@@ -28,7 +19,11 @@ export async function readStopped(
       throw new Error("nothing is committed");
     },
   };
-  const engine = await openSqlite({ folder: join(folder, "data"), scribe, clock });
+  const database = await databaseOf(folder);
+  const engine =
+    database === null
+      ? await openSqlite({ folder: join(folder, "data"), scribe, clock })
+      : await openPostgresPlace(database)({ scribe, clock });
   const rung: Parameters<TamperAlarm>[] = [];
   const { facts } = openStore(
     engine,

@@ -1,21 +1,27 @@
 import { openPostgres, readAddress } from "#storage";
 import { postgresDatabase } from "../postgres/database.ts";
+import type { VaultDatabase } from "../postgres/roles.ts";
 import type { StorePlace } from "./composition.ts";
 
-/** PostgreSQL in a database of its own, on the server of this run. */
+/** PostgreSQL in an empty database of its own, on the server of this run. */
 export async function postgresPlace(): Promise<StorePlace & { readonly url: string; readonly superuserUrl: string }> {
   const database = await postgresDatabase();
-  let nodes = 0;
   return {
     url: database.url,
     superuserUrl: database.superuserUrl,
-    open: (parts) =>
-      openPostgres({
-        address: readAddress(database.url),
-        owner: readAddress(database.ownerUrl),
-        node: `node-${String(++nodes)}`,
-        ...parts,
-      }),
+    open: openPostgresPlace(database),
     remove: () => database.remove(),
   };
+}
+
+/** Opens the database, each time as another node. */
+export function openPostgresPlace({ url, ownerUrl }: VaultDatabase): StorePlace["open"] {
+  let nodes = 0;
+  return (parts) =>
+    openPostgres({
+      address: readAddress(url),
+      owner: readAddress(ownerUrl),
+      node: `node-${String(++nodes)}`,
+      ...parts,
+    });
 }

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Database } from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bytesToId, idToBytes } from "#base";
 import type { Id } from "#base";
@@ -10,12 +9,12 @@ import { snake } from "../../src/storage/table.ts";
 import { TABLES } from "../../src/storage/tables.ts";
 import { startVault } from "../harness.ts";
 import type { Client, TestVault } from "../harness.ts";
-import { SCOPE, edit, live, readStopped } from "./behind-the-back.ts";
+import { SCOPE, live, readStopped } from "./behind-the-back.ts";
 import type { Life } from "./behind-the-back.ts";
 import { codeOf } from "./composition.ts";
 import { NAMES } from "./drawing.ts";
-
-type RawRow = Record<string, Buffer | string | number | null>;
+import { rawStore } from "./raw-store.ts";
+import type { RawRow, RawStore, RawValue } from "./raw-store.ts";
 
 const PROVED = NAMES.filter((name) => TABLES[name].macs !== null);
 const PROOF = ["changed_by", "mac_version", "mac_key", "mac"];
@@ -26,7 +25,7 @@ function coveredBy(table: TableName): string[] {
 }
 
 /** Values that this one might be changed into by somebody who knows what the column means. */
-function others(column: string, value: RawRow[string]): RawRow[string][] {
+function others(column: string, value: RawValue): RawValue[] {
   if (column === "mac_version") return [0, 2, -1, 2 ** 60];
   if (value === null) return [1, Buffer.alloc(16, 7), "x"];
   if (Buffer.isBuffer(value)) {
@@ -34,6 +33,7 @@ function others(column: string, value: RawRow[string]): RawRow[string][] {
     flipped[0] = (flipped[0] ?? 0) ^ 1;
     return [flipped, value.subarray(1), Buffer.concat([value, Buffer.of(0)]), Buffer.alloc(0)];
   }
+  if (typeof value === "bigint") throw new Error("no column holds one");
   if (typeof value === "number") return [value + 1, value - 1, -value - 1, 2 ** 60];
   return [`${value} `, `${value}\0`, value.slice(1), value.toUpperCase() === value ? `${value}x` : value.toUpperCase()];
 }
@@ -41,7 +41,7 @@ function others(column: string, value: RawRow[string]): RawRow[string][] {
 describe("a row under a MAC, changed behind the vault's back", () => {
   let vault: TestVault;
   let folder: string;
-  let db: Database;
+  let db: RawStore;
   let stopped: Awaited<ReturnType<typeof readStopped>>;
   let org: Id<"org">;
   let second: Id<"org">;
@@ -54,48 +54,36 @@ describe("a row under a MAC, changed behind the vault's back", () => {
     stopped = await readStopped(folder);
     org = await stopped.org("main");
     second = await stopped.org("second");
-    db = edit(folder);
+    db = await rawStore(folder);
   });
   afterAll(async () => {
-    db.close();
+    await db.close();
     await stopped.engine.close();
     await rm(folder, { recursive: true });
   });
 
   const keyOf = (table: TableName): string => snake(TABLES[table].key[0] ?? "");
-  const rowsOf = (table: TableName, of = org): RawRow[] =>
-    db
-      .prepare(`SELECT * FROM ${snake(table)} WHERE org_id = ? ORDER BY ${keyOf(table)}`)
-      .all(idToBytes(of)) as RawRow[];
+  const rowsOf = (table: TableName, of = org): Promise<RawRow[]> =>
+    db.rows(`SELECT * FROM ${snake(table)} WHERE org_id = ? ORDER BY ${keyOf(table)}`, idToBytes(of));
   /** What a change behind the back does, undone afterwards, whatever comes of it. */
   const during = async (work: () => Promise<void>): Promise<void> => {
-    const saved = PROVED.map(
-      (table) => [table, db.prepare(`SELECT * FROM ${snake(table)}`).all() as RawRow[]] as const,
-    );
+    const putBack = await db.keep(PROVED.map(snake));
     try {
       await work();
     } finally {
-      db.transaction(() => {
-        for (const [table, rows] of saved) {
-          db.prepare(`DELETE FROM ${snake(table)}`).run();
-          for (const row of rows) insert(table, row);
-        }
-      })();
+      await putBack();
       stopped.rung.length = 0;
     }
   };
-  const insert = (table: TableName, row: RawRow): void => {
-    const names = Object.keys(row);
-    db.prepare(`INSERT INTO ${snake(table)} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`).run(
-      ...Object.values(row),
-    );
-  };
-  const set = (table: TableName, row: RawRow, column: string, value: RawRow[string]): boolean => {
+  const insert = (table: TableName, row: RawRow): Promise<void> => db.insert(snake(table), row);
+  const set = async (table: TableName, row: RawRow, column: string, value: RawValue): Promise<boolean> => {
     try {
-      db.prepare(`UPDATE ${snake(table)} SET ${column} = ? WHERE org_id = ? AND ${keyOf(table)} = ?`).run(
+      const where = `org_id = ? AND ${keyOf(table)} = ?`;
+      await db.run(
+        `UPDATE ${snake(table)} SET ${column} = ? WHERE ${where}`,
         value,
-        row.org_id,
-        row[keyOf(table)],
+        row.org_id ?? null,
+        row[keyOf(table)] ?? null,
       );
       return true;
     } catch {
@@ -112,26 +100,26 @@ describe("a row under a MAC, changed behind the vault's back", () => {
   it("is there to be changed: two rows of each table, all of which prove themselves", async () => {
     for (const table of PROVED) {
       const least = table === "orgSettings" ? 1 : 2;
-      expect([table, rowsOf(table).length >= least]).toEqual([table, true]);
-      expect((await stopped.facts.of(org).list(table)).length).toBe(rowsOf(table).length);
+      expect([table, (await rowsOf(table)).length >= least]).toEqual([table, true]);
+      expect((await stopped.facts.of(org).list(table)).length).toBe((await rowsOf(table)).length);
     }
     expect(stopped.rung).toEqual([]);
   });
 
   it.each(PROVED)("does not prove itself with any covered column of %s changed", async (table) => {
     await during(async () => {
-      const [row] = rowsOf(table);
+      const [row] = await rowsOf(table);
       if (row === undefined) throw new Error("there is one");
       for (const column of [...coveredBy(table), ...PROOF]) {
         const before = row[column] ?? null;
         const tried = before === null ? others(column, before) : [...others(column, before), null];
         let took = 0;
         for (const value of tried) {
-          if (!set(table, row, column, value)) continue;
+          if (!(await set(table, row, column, value))) continue;
           took += 1;
           await expectRefused(table, org);
           const where = column === keyOf(table) ? { ...row, [column]: value } : row;
-          expect(set(table, where, column, before)).toBe(true);
+          expect(await set(table, where, column, before)).toBe(true);
         }
         expect([column, took > 0]).toEqual([column, true]);
       }
@@ -143,17 +131,18 @@ describe("a row under a MAC, changed behind the vault's back", () => {
     "does not prove itself as another row: two of %s with their contents swapped",
     async (table) => {
       await during(async () => {
-        const [one, two] = rowsOf(table);
+        const [one, two] = await rowsOf(table);
         if (one === undefined || two === undefined) throw new Error("there are two");
         const key = keyOf(table);
-        db.prepare(`DELETE FROM ${snake(table)} WHERE org_id = ? AND ${key} IN (?, ?)`).run(
-          one.org_id,
-          one[key],
-          two[key],
+        await db.run(
+          `DELETE FROM ${snake(table)} WHERE org_id = ? AND ${key} IN (?, ?)`,
+          one.org_id ?? null,
+          one[key] ?? null,
+          two[key] ?? null,
         );
-        insert(table, { ...two, [key]: one[key] ?? null });
+        await insert(table, { ...two, [key]: one[key] ?? null });
         await expectRefused(table, org);
-        insert(table, { ...one, [key]: two[key] ?? null });
+        await insert(table, { ...one, [key]: two[key] ?? null });
         await expectRefused(table, org);
       });
     },
@@ -161,47 +150,45 @@ describe("a row under a MAC, changed behind the vault's back", () => {
 
   it.each(PROVED)("does not prove itself in another org: a row of %s moved, and one copied", async (table) => {
     await during(async () => {
-      const [row] = rowsOf(table);
+      const [row] = await rowsOf(table);
       if (row === undefined) throw new Error("there is one");
-      db.prepare(`DELETE FROM ${snake(table)} WHERE org_id = ?`).run(idToBytes(second));
-      insert(table, { ...row, org_id: idToBytes(second) });
+      await db.run(`DELETE FROM ${snake(table)} WHERE org_id = ?`, idToBytes(second));
+      await insert(table, { ...row, org_id: idToBytes(second) });
       await expectRefused(table, second);
-      expect(set(table, row, "org_id", idToBytes(bytesToId("org", Buffer.alloc(16, 9))))).toBe(true);
+      expect(await set(table, row, "org_id", idToBytes(bytesToId("org", Buffer.alloc(16, 9))))).toBe(true);
       await expectRefused(table, second);
     });
   });
 
   it("does not prove itself with the proof of another row, table, or key", async () => {
     await during(async () => {
-      const [principal] = rowsOf("principals");
-      const [grant] = rowsOf("grants");
-      const [key] = db
-        .prepare("SELECT id FROM keys WHERE purpose = 'mac' AND org_id <> ?")
-        .all(idToBytes(org)) as RawRow[];
+      const [principal] = await rowsOf("principals");
+      const [grant] = await rowsOf("grants");
+      const [key] = await db.rows("SELECT id FROM keys WHERE purpose = 'mac' AND org_id <> ?", idToBytes(org));
       if (principal === undefined || grant === undefined || key === undefined) throw new Error("all are there");
-      for (const column of PROOF) set("grants", grant, column, principal[column] ?? null);
+      for (const column of PROOF) await set("grants", grant, column, principal[column] ?? null);
       await expectRefused("grants", org);
-      for (const column of PROOF) set("grants", grant, column, grant[column] ?? null);
+      for (const column of PROOF) await set("grants", grant, column, grant[column] ?? null);
       await stopped.facts.of(org).list("grants");
-      set("grants", grant, "mac_key", key.id ?? null);
+      await set("grants", grant, "mac_key", key.id ?? null);
       await expectRefused("grants", org);
     });
   });
 
   it("is integrity_failed too where no MAC covers what was changed and it cannot be read any more", async () => {
     await during(async () => {
-      const [secret] = rowsOf("secrets");
+      const [secret] = await rowsOf("secrets");
       if (secret === undefined) throw new Error("there is one");
-      expect(set("secrets", secret, "tags", "not JSON")).toBe(true);
+      expect(await set("secrets", secret, "tags", "not JSON")).toBe(true);
       await expectRefused("secrets", org);
-      expect(set("secrets", secret, "tags", secret.tags ?? null)).toBe(true);
-      expect(set("secrets", secret, "created_by", Buffer.of(1))).toBe(true);
+      expect(await set("secrets", secret, "tags", secret.tags ?? null)).toBe(true);
+      expect(await set("secrets", secret, "created_by", Buffer.of(1))).toBe(true);
       await expectRefused("secrets", org);
     });
   });
 });
 
-describe("a vault whose file was edited while it was stopped", () => {
+describe("a vault whose database was edited while it was stopped", () => {
   let folder: string;
   let vault: TestVault;
   let life: Life;
@@ -216,31 +203,20 @@ describe("a vault whose file was edited while it was stopped", () => {
     await rm(folder, { recursive: true });
   });
 
-  /** Stops the vault, edits its file, starts it again, and puts the file back as it was when `then` is done. */
-  const edited = async (change: (db: Database) => void, then: () => Promise<void>): Promise<void> => {
+  /** Stops the vault, edits its database, starts it again, and puts its rows back as it was when `then` is done. */
+  const edited = async (change: (db: RawStore) => Promise<unknown>, then: () => Promise<void>): Promise<void> => {
     await vault.close();
-    const db = edit(folder);
+    const db = await rawStore(folder);
     const tables = ["principals", "grants", "secrets", "secret_versions", "injections", "exchanges", "environments"];
-    const saved = tables.map((table) => [table, db.prepare(`SELECT * FROM ${table}`).all() as RawRow[]] as const);
-    change(db);
-    db.close();
+    const putBack = await db.keep(tables);
+    await change(db);
     vault = await startVault({ folder });
     try {
       await then();
     } finally {
       await vault.close();
-      const back = edit(folder);
-      back.transaction(() => {
-        for (const [table, rows] of saved) {
-          back.prepare(`DELETE FROM ${table}`).run();
-          for (const row of rows) {
-            const names = Object.keys(row);
-            const places = names.map(() => "?").join(", ");
-            back.prepare(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${places})`).run(...Object.values(row));
-          }
-        }
-      })();
-      back.close();
+      await putBack();
+      await db.close();
       vault = await startVault({ folder });
     }
   };
@@ -252,7 +228,7 @@ describe("a vault whose file was edited while it was stopped", () => {
 
   it("gives no power to a principal that was made an owner, and says so in the log", async () => {
     await edited(
-      (db) => void db.prepare("UPDATE principals SET org_role = 'owner', instance_admin = 1 WHERE name = 'gus'").run(),
+      (db) => db.run("UPDATE principals SET org_role = 'owner', instance_admin = 1 WHERE name = 'gus'"),
       async () => {
         expect(await again(life.guest).code("org.list", { query: {} })).toBe("integrity_failed");
         const { items } = await vault.owner.do("audit.list", { query: { action: "integrity.failed" } });
@@ -269,21 +245,21 @@ describe("a vault whose file was edited while it was stopped", () => {
     const n = 6;
     const tried: string[] = [];
     await edited(
-      (db) => {
-        const rows = db
-          .prepare("SELECT org_id, secret_id, version, sealed, key_id FROM secret_versions")
-          .all() as RawRow[];
+      async (db) => {
+        const rows = await db.rows("SELECT org_id, secret_id, version, sealed, key_id FROM secret_versions");
         const [a, b, c] = rows;
         if (a === undefined || b === undefined || c === undefined) throw new Error("three were written");
-        const put = db.prepare(
-          "UPDATE secret_versions SET sealed = ?, key_id = ? WHERE org_id = ? AND secret_id = ? AND version = ?",
-        );
+        const put =
+          "UPDATE secret_versions SET sealed = ?, key_id = ? WHERE org_id = ? AND secret_id = ? AND version = ?";
         for (const [to, from] of [
           [a, b],
           [b, c],
           [c, a],
         ] as const)
-          put.run(from.sealed, from.key_id, to.org_id, to.secret_id, to.version);
+          await db.run(
+            put,
+            ...[from.sealed, from.key_id, to.org_id, to.secret_id, to.version].map((value) => value ?? null),
+          );
       },
       async () => {
         for (const [secret, environment] of [
@@ -325,7 +301,9 @@ describe("a vault whose file was edited while it was stopped", () => {
     ],
   ])("opens no secret that was %s (drill e)", async (_, statements, environment, name) => {
     await edited(
-      (db) => db.exec(statements),
+      async (db) => {
+        for (const statement of statements.split("; ")) expect(await db.run(statement)).toBe(1);
+      },
       async () => {
         expect(await reveal(name, environment)).toBe("integrity_failed");
         const answer = await exchange(life.tokens.unused);
@@ -340,11 +318,9 @@ describe("a vault whose file was edited while it was stopped", () => {
     await vault.owner.do("secret.write", { params: { ...SCOPE, secret: "TWICE" }, body: { value: "second" } });
     await edited(
       (db) =>
-        void db
-          .prepare(
-            "UPDATE secret_versions AS v SET sealed = (SELECT sealed FROM secret_versions o WHERE o.secret_id = v.secret_id AND o.version = 1) WHERE version = 2 AND secret_id = (SELECT id FROM secrets WHERE name = 'TWICE')",
-          )
-          .run(),
+        db.run(
+          "UPDATE secret_versions AS v SET sealed = (SELECT sealed FROM secret_versions o WHERE o.secret_id = v.secret_id AND o.version = 1) WHERE version = 2 AND secret_id = (SELECT id FROM secrets WHERE name = 'TWICE')",
+        ),
       async () => {
         expect(await reveal("TWICE")).toBe("integrity_failed");
       },
@@ -359,17 +335,15 @@ describe("a vault whose file was edited while it was stopped", () => {
     });
     const [minted] = items;
     if (minted === undefined) throw new Error("one was asked for");
-    const before = edit(folder);
+    const before = await rawStore(folder);
     const id = idToBytes(minted.injectionId as Id<"inj">);
-    const old = before.prepare("SELECT * FROM injections WHERE id = ?").get(id) as RawRow;
-    before.close();
+    const [old] = await before.rows("SELECT * FROM injections WHERE id = ?", id);
+    await before.close();
+    if (old === undefined) throw new Error("it is there");
     expect((await exchange(minted.token)).status).toBe(200);
-    const putBack = (db: Database): void => {
-      db.prepare("DELETE FROM injections WHERE id = ?").run(id);
-      const names = Object.keys(old);
-      db.prepare(`INSERT INTO injections (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`).run(
-        ...Object.values(old),
-      );
+    const putBack = async (db: RawStore): Promise<void> => {
+      await db.run("DELETE FROM injections WHERE id = ?", id);
+      await db.insert("injections", old);
     };
     await edited(putBack, async () => {
       expect((await exchange(minted.token)).body.code).toBe("token_invalid");
@@ -383,9 +357,9 @@ describe("a vault whose file was edited while it was stopped", () => {
     });
     // With the row of the exchange taken away too, the log still tells of both.
     await edited(
-      (db) => {
-        putBack(db);
-        db.prepare("DELETE FROM exchanges WHERE injection_id = ?").run(id);
+      async (db) => {
+        await putBack(db);
+        await db.run("DELETE FROM exchanges WHERE injection_id = ?", id);
       },
       async () => {
         const { intact, faults } = await vault.owner.do("audit.verify");
@@ -402,9 +376,9 @@ describe("a vault whose file was edited while it was stopped", () => {
       body: { principal: "gus", role: "operator", environment: "prod" },
     });
     const id = idToBytes(grant.id as Id<"grt">);
-    const db = edit(folder);
-    const old = db.prepare("SELECT * FROM grants WHERE id = ?").get(id) as RawRow;
-    db.close();
+    const db = await rawStore(folder);
+    const [old] = await db.rows("SELECT * FROM grants WHERE id = ?", id);
+    await db.close();
     await vault.owner.do("grant.delete", { params: { id: grant.id } });
     expect(await vault.owner.do("audit.verify")).toMatchObject({ intact: true, faults: [] });
     const find = async (what: RegExp): Promise<void> => {
@@ -414,13 +388,14 @@ describe("a vault whose file was edited while it was stopped", () => {
     };
     await edited(
       (edit) =>
-        void edit
-          .prepare("UPDATE grants SET state = ?, changed_by = ?, mac = ? WHERE id = ?")
-          .run(old.state, old.changed_by, old.mac, id),
+        edit.run(
+          "UPDATE grants SET state = ?, changed_by = ?, mac = ? WHERE id = ?",
+          ...[old?.state, old?.changed_by, old?.mac, id].map((value) => value ?? null),
+        ),
       () => find(/another state of the row was put back/),
     );
     await edited(
-      (edit) => void edit.prepare("DELETE FROM grants WHERE id = ?").run(id),
+      (edit) => edit.run("DELETE FROM grants WHERE id = ?", id),
       () => find(/is gone, and no event says so/),
     );
     expect(await vault.owner.do("audit.verify")).toMatchObject({ intact: true, faults: [] });

@@ -6,7 +6,7 @@ import { dependentsOf } from "../../src/workloads/dependents.ts";
 import { startVault } from "../harness.ts";
 import type { Answer, Client, Problem, TestVault } from "../harness.ts";
 import { World } from "../storage/composition.ts";
-import { sqlitePlace } from "../storage/sqlite-place.ts";
+import { storePlace } from "../engine.ts";
 
 type Variables = Extract<ClientRequest<"manifest.save">["body"], { variables: unknown }>["variables"];
 type Reference = Response<"secret.uses">["references"][number];
@@ -237,7 +237,7 @@ describe("a version that a deployed manifest is pinned to", () => {
 
 describe("the look for uses", () => {
   it("asks as much of the store for 1,000 workloads as for ten", async () => {
-    const place = await sqlitePlace();
+    const place = await storePlace();
     const { world } = await World.found(place);
     const reader = world.facts.of(world.org);
     const [environment] = await reader.list("environments", { where: { name: "prod" } });
