@@ -139,6 +139,42 @@ describe("an attacker", () => {
     expect(id === undefined ? null : (await owner.do("injection.revoke", { params: { id } })).state).toBe("revoked");
   });
 
+  it("who writes U+0000 is refused wherever text is kept, and finds nothing by it; the vault goes on", async () => {
+    const nul = "a\u0000b";
+    const scope = { environment: "dev", namespace: "default" };
+    const workload = { namespace: "default", workload: "default" };
+    const secret = { params: { ...scope, secret: "NUL" } };
+    const kept = [
+      await owner.try("namespace.create", { body: { name: "nul", description: nul } }),
+      await owner.try("environment.create", { body: { name: "nul", description: nul } }),
+      await owner.try("secret.write", { ...secret, body: { value: "x", description: nul } }),
+      await owner.try("secret.write", { ...secret, body: { value: "x", owner: nul } }),
+      await owner.try("secret.write", { ...secret, body: { value: "x", tags: [nul] } }),
+      await owner.try("secret.reveal", { ...secret, body: { reason: `because ${nul}` } }),
+      await owner.try("grant.create", { body: { principal: "owner", role: "viewer", reason: `because ${nul}` } }),
+      await owner.try("service-user.create", { body: { name: "nul", kind: "ci", description: nul } }),
+      await owner.try("service-user.create", { body: { name: "nul", kind: "ci", note: nul } }),
+      await owner.try("workload.create", { params: workload, body: { name: "nul", description: nul } }),
+      await owner.try("manifest.save", { params: workload, body: { variables: { A: { value: nul } } } }),
+      await owner.try("manifest.save", { params: workload, body: { all: true, note: nul } }),
+      await owner.try("token.mint", { params: workload, body: { environment: "dev", note: nul } }),
+      await owner.try("user.create", { body: { login: nul } }),
+      await owner.try("secret.list", { params: scope, query: { prefix: nul } }),
+    ];
+    expect(kept.map(({ status, body }) => [status, body.code])).toEqual(kept.map(() => [400, "invalid_input"]));
+    for (const query of [{ actor: nul }, { target: nul }, { action: nul }])
+      expect((await owner.try("audit.list", { query })).status).toBeLessThan(500);
+    const tried = await vault.anonymous.try("session.create", { body: { org: "main", login: nul, password: nul } });
+    expect(tried.body.code).toBe("sign_in_failed");
+    expect((await owner.do("audit.list", { query: { action: "session.create" } })).items[0]?.result).not.toBe(
+      "success",
+    );
+    // A value is bytes, of any kind.
+    await owner.do("secret.write", { ...secret, body: { value: nul } });
+    expect((await owner.do("secret.reveal", { ...secret, body: { reason: "to compare" } })).value).toBe(nul);
+    expect(await owner.do("audit.verify")).toMatchObject({ intact: true });
+  });
+
   it("who holds the instance and is no owner any more holds it no more", async () => {
     await vault.user("second", "owner");
     const second = vault.anonymous.as(

@@ -5,11 +5,23 @@
 
 /** What takes its time, and why. Files or folders of test/. */
 export const LONG: Readonly<Record<string, string>> = {
-  "drills/": "short runs of the drills, against processes that are killed and disks that fail",
-  "fuzz/": "a server of its own and a minute's worth of wrong input",
-  "supervisor/": "processes that end and are started again; units of a real systemd",
+  "checks/": "packs and installs the package, and looks at each file for the walls",
+  "cli/completion.test.ts": "real shells that complete, one process a keystroke",
+  "cli/secret-everyday.test.ts": "a process for each command of a person's day",
+  "cli/systemd.test.ts": "units of a real systemd",
   "demo.test.ts": "the demo from its beginning to its end",
-  "checks/package.test.ts": "packs and installs the package",
+  "drills/": "short runs of the drills, against processes that are killed and disks that fail",
+  "fuzz/": "a server of its own, and wrong input for as long as it is told",
+  "http/flood.test.ts": "thousands of connections at a server of its own",
+  "http/wire.test.ts": "every way to write a request wrong, on a connection each",
+  "injection/formats/": "thousands of values, read back by the programs that the formats are for",
+  "injection/race.test.ts": "tokens that many take at the same moment, over and over",
+  "ops/doctor.test.ts": "disks, clocks and processes that are not as they should be",
+  "postgres/": "database servers that are killed, restarted and followed",
+  "settings/effects.test.ts": "a process for each setting, to see that it does something",
+  "storage/disk-full.test.ts": "a file system of its own",
+  "storage/faults.test.ts": "a disk that fails at each call",
+  "supervisor/": "processes that end and are started again",
 };
 
 /** What holds on either engine: the store's contract, and whatever is told of access, launches, tenants and the log. */
@@ -28,8 +40,8 @@ export const ON_EACH_ENGINE: readonly string[] = [
   "workloads/",
 ];
 
-/** What is of PostgreSQL alone. */
-export const OF_POSTGRES: readonly string[] = ["postgres/"];
+/** What is of PostgreSQL alone, and makes its databases itself. */
+export const OF_POSTGRES: readonly string[] = ["storage/roles.test.ts", "storage/tenants.test.ts"];
 
 /** As a glob over test/. */
 export function globs(names: Iterable<string>): string[] {

@@ -10,6 +10,11 @@ export interface Column<T> {
   decode(raw: Raw): T;
 }
 
+/** Whether a text holds U+0000, which PostgreSQL keeps in no text: so no row of either engine has one. */
+export function holdsNul(raw: unknown): boolean {
+  return typeof raw === "string" && raw.includes("\0");
+}
+
 function bytesOf(raw: Raw): Buffer {
   if (Buffer.isBuffer(raw)) return raw;
   throw new TypeError("the store holds another type than declared");

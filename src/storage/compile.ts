@@ -8,6 +8,7 @@ import {
   sql,
 } from "kysely";
 import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from "kysely";
+import { holdsNul } from "./column.ts";
 import type { Column, Raw } from "./column.ts";
 import type { Engine } from "./engine.ts";
 import type { Comparison, Query, ScopeSet } from "./query.ts";
@@ -165,21 +166,33 @@ function matches(eb: Builder, table: TableName, where: Readonly<Record<string, u
     const encode = (value: unknown): Raw => column.encode(value);
     const key = snake(name);
     if (wanted === null) all.push(eb.and([eb(key, "is", null)]));
-    else if (!isComparison(wanted)) all.push(eb.and([eb(key, "=", encode(wanted))]));
+    else if (!isComparison(wanted)) all.push(equals(eb, key, encode(wanted)));
     else all.push(compared(eb, key, wanted, encode));
   }
   return all;
+}
+
+/** No row holds a text with U+0000, and one engine takes no such parameter. */
+function equals(eb: Builder, key: string, value: Raw): Condition {
+  return holdsNul(value) ? eb.or([]) : eb.and([eb(key, "=", value)]);
 }
 
 function compared(eb: Builder, key: string, wanted: Comparison<unknown>, encode: (value: unknown) => Raw): Condition {
   switch (wanted.compare) {
     case "in":
     case "not in":
-      return inList(eb, key, wanted.compare, wanted.value.map(encode));
+      return inList(
+        eb,
+        key,
+        wanted.compare,
+        wanted.value.map(encode).filter((one) => !holdsNul(one)),
+      );
     case "prefix":
       // A range and not LIKE: byte order, the index, and no pattern characters.
+      if (holdsNul(wanted.value)) return eb.or([]);
       return eb.and([eb(key, ">=", wanted.value), eb(key, "<", `${wanted.value}\u{10ffff}`)]);
     case "part":
+      if (holdsNul(wanted.value)) return eb.or([]);
       return part(eb, key, wanted.value);
     case "between": {
       const ends = [

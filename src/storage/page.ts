@@ -1,4 +1,5 @@
 import { VaultError } from "#base";
+import { holdsNul } from "./column.ts";
 import type { Raw } from "./column.ts";
 import type { Query, Reader } from "./query.ts";
 import { TABLES } from "./tables.ts";
@@ -64,6 +65,7 @@ function decodeCursor(table: TableName, order: readonly string[], cursor: string
           : typeof value === "number" && !Number.isSafeInteger(value)
       )
         throw new TypeError("not a place in the order");
+      if (holdsNul(value)) throw new TypeError("no text of a row");
       return value;
     });
   } catch (error) {

@@ -1,5 +1,6 @@
 import { VaultError } from "#base";
 import type { Id } from "#base";
+import { holdsNul } from "./column.ts";
 import type { Column, Raw } from "./column.ts";
 
 type Columns = Readonly<Record<string, Column<unknown>>>;
@@ -45,6 +46,7 @@ export function encodeRow(columns: Columns, row: Readonly<Record<string, unknown
     Object.entries(columns).map(([name, column]) => {
       const raw = column.encode(row[name]);
       if (!isRaw(raw)) throw new VaultError("internal", `A value of the column ${name} is of no type that is stored.`);
+      if (holdsNul(raw)) throw new VaultError("invalid_input", `A text for the column ${name} holds U+0000.`);
       return [name, raw];
     }),
   );

@@ -4,10 +4,11 @@ import { AuditView } from "#access";
 import { Call, INSTANCE, idToBytes } from "#base";
 import type { Actor } from "#base";
 import { Change } from "#storage";
-import type { Row } from "#storage";
+import type { Facts, Row } from "#storage";
 import { verifyChain } from "#audit";
 import type { Checkpoints, Verdict } from "#audit";
 import { Chain } from "./chain.ts";
+import { asNode } from "./turns.ts";
 
 /** Two nodes on one database: slot 0 and slot 1, each with a checkpoint file of its own. */
 describe("a log in several slots", () => {
@@ -261,11 +262,24 @@ describe("a log in several slots", () => {
 
     it("by two nodes at once while a slot goes from one to the other, without a fault", async () => {
       await write(1, 3);
-      const next = chain.node(1, `${chain.folder}/checkpoints-next.log`);
-      next.grown(chain.world.org, 1);
-      await Promise.all([sign(1), next.run()]);
+      // Both have looked before either writes.
+      let here = 0;
+      let meet = (): void => undefined;
+      const met = new Promise<void>((resolve) => (meet = resolve));
+      const facts: Facts = {
+        ...asNode(chain.world.facts, 1),
+        append: async (...args) => {
+          here += 1;
+          if (here === 2) meet();
+          await met;
+          await chain.world.facts.append(...args);
+        },
+      };
+      const [one, next] = ["one", "next"].map((name) => chain.open(facts, `${chain.folder}/checkpoints-${name}.log`));
+      for (const node of [one, next]) node?.grown(chain.world.org, 1);
+      await Promise.all([one?.run(), next?.run()]);
       expect(await reader().count("auditCheckpoints", { slot: 1 })).toBe(1);
-      expect((await next.kept(chain.world.org)).notes).toHaveLength(1);
+      for (const node of [one, next]) expect((await node?.kept(chain.world.org))?.notes).toHaveLength(1);
       expect(chain.faults).toEqual([]);
     });
 

@@ -16,7 +16,7 @@ import {
   oneOf,
   startingWith,
 } from "#storage";
-import type { NewRow, Page, PageRequest, Row } from "#storage";
+import type { NewRow, Page, PageRequest, Row, Where } from "#storage";
 import { DONE, World, codeOf } from "./composition.ts";
 import type { StorePlace } from "./composition.ts";
 
@@ -626,6 +626,25 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
 
       it("refuses a table or column that is not declared, whatever its name", async () => {
         await expect(reader().get("namespaces", { "name = '' or 1=1 --": "x" } as never)).rejects.toThrow(TypeError);
+      });
+
+      it("has no U+0000 in a text: what is asked for with one is nowhere, and none is written", async () => {
+        const nul = "a\u0000b";
+        const names = (name: NonNullable<Where<"namespaces">["name"]>) =>
+          reader().list("namespaces", { where: { name } });
+        const all = await reader().count("namespaces");
+        expect(all).toBeGreaterThan(0);
+        for (const none of [nul, oneOf([nul]), startingWith(nul), containing(nul), allOf([startingWith(nul)])])
+          expect(await names(none)).toEqual([]);
+        for (const every of [noneOf([nul]), noneOf([nul, "\u0000"])]) expect((await names(every)).length).toBe(all);
+        const written = world.namespace("nul-free", { description: nul });
+        expect(await codeOf(world.commit(new Change().insert("namespaces", written)))).toBe("invalid_input");
+        expect(await codeOf(world.commit(new Change().insert("namespaces", world.namespace(nul))))).toBe(
+          "invalid_input",
+        );
+        expect(await reader().count("namespaces")).toBe(all);
+        const after = Buffer.from(JSON.stringify([nul])).toString("base64url");
+        expect(await codeOf(listPage(reader(), "namespaces", { order: ["name"] }, { after }))).toBe("invalid_input");
       });
     });
 
