@@ -17,6 +17,8 @@ const JOB_BYTES = 1_024;
 export interface Waiting {
   readonly job: Job;
   readonly bytes: number;
+  /** By a clock that nobody sets, in ms. */
+  readonly since: number;
   readonly resolve: (committed: Committed) => void;
   readonly reject: (error: Error) => void;
 }
@@ -63,7 +65,7 @@ export class Backlog {
       }
       this.#jobs += 1;
       this.#bytes += bytes;
-      enqueue({ job, bytes, resolve, reject });
+      enqueue({ job, bytes, since: performance.now(), resolve, reject });
     });
   }
 

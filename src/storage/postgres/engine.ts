@@ -9,6 +9,7 @@ import { EventClock } from "../event-clock.ts";
 import type { PostgresAddress } from "./address.ts";
 import { Committer, SlotTaken } from "./committer.ts";
 import { prepareDatabase } from "./prepare.ts";
+import { Reach } from "./reach.ts";
 import { isLost, reasonOf } from "./reason.ts";
 import { together } from "./session.ts";
 import { Sessions } from "./sessions.ts";
@@ -18,6 +19,8 @@ const MOST_IN_BATCH = 128;
 const PROBE_EVERY_MS = SECOND;
 /** A health check that waits longer than this says what was known before. */
 const PROBE_MS = 2 * SECOND;
+/** A job whose turn has not come by then is turned away: whoever sent it would soon wait no longer. */
+const LONGEST_WAIT_MS = 5 * SECOND;
 
 export interface PostgresOptions {
   /** As a role that owns nothing. */
@@ -46,9 +49,10 @@ export async function openPostgres(options: PostgresOptions): Promise<Engine> {
   const writers = Math.max(1, Math.floor(connections / 3));
   await prepareDatabase(options.address, options.owner);
   const clock = new EventClock(options.clock);
+  const reach = new Reach();
   const parts = {
-    reading: new Sessions(options.address, Math.max(1, connections - writers)),
-    writing: new Sessions(options.address, writers),
+    reading: new Sessions(options.address, Math.max(1, connections - writers), reach),
+    writing: new Sessions(options.address, writers, reach),
   };
   const slot = new Slot(parts.writing, clock, options.node);
   try {
@@ -208,8 +212,8 @@ class PostgresEngine implements Engine {
 
   /** One batch of a lane. Never throws: who waits hears of it. */
   async #work(lane: Lane): Promise<void> {
-    const batch = lane.waiting.splice(0, this.#batch);
-    this.#backlog.release(batch);
+    const batch = this.#take(lane);
+    if (batch.length === 0) return;
     try {
       const results = await this.#run(
         lane.chain,
@@ -227,6 +231,17 @@ class PostgresEngine implements Engine {
       if (known.code !== "overloaded") this.#heard(known.cause ?? known);
       for (const one of batch) one.reject(known);
     }
+  }
+
+  /** Who is next; those whose turn comes too late are told. */
+  #take(lane: Lane): readonly Waiting[] {
+    const before = performance.now() - LONGEST_WAIT_MS;
+    const late = lane.waiting.filter(({ since }) => since < before);
+    if (late.length > 0) lane.waiting = lane.waiting.filter(({ since }) => since >= before);
+    const batch = lane.waiting.splice(0, this.#batch);
+    this.#backlog.release([...late, ...batch]);
+    for (const one of late) one.reject(new VaultError("overloaded", undefined, { detail: { retryAfterSeconds: 1 } }));
+    return batch;
   }
 
   /** Once more where nothing was done and the reason is gone: a connection that had broken before, a slot that another took. */

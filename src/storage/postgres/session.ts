@@ -39,7 +39,7 @@ export class Session {
   /** Begins a transaction that sees the rows of one org, or of none. */
   begin(org: Id<"org"> | null, mode: "READ ONLY" | "READ WRITE"): Promise<unknown> {
     this.#org = org;
-    return this.#client.query(`BEGIN ${mode}; ${LIMITS}${settingOf(org)}`);
+    return this.#client.query(`BEGIN ${mode}; ${LIMITS}${org === null ? "" : settingOf(org)}`);
   }
 
   /** From here on, the transaction sees another org's rows. */

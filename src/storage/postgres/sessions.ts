@@ -2,12 +2,16 @@ import pg from "pg";
 import type { ClientConfig, CustomTypesConfig, PoolClient } from "pg";
 import { SECOND, VaultError, isVaultError } from "#base";
 import type { PostgresAddress } from "./address.ts";
+import type { Reach } from "./reach.ts";
 import { isAnswer, isLost } from "./reason.ts";
 import { Session } from "./session.ts";
 
 const CONNECT_MS = 5 * SECOND;
-/** Longer than the server's own limit for a statement: for a server, or a network, that does not answer at all. */
-const SILENCE_MS = 20 * SECOND;
+/**
+ * Longer than the server's own limit for a statement: for a server, or a network, that does not answer at all. A request that meets
+ * it, and then looks in vain for another connection, is still answered within half a minute.
+ */
+const SILENCE_MS = 12 * SECOND;
 const IDLE_MS = 30 * SECOND;
 /** So that connections move when a balancer or a name in front of the server does. */
 const LIFETIME_S = 30 * 60;
@@ -22,10 +26,13 @@ const INT8 = 20;
 export class Sessions {
   readonly #pool: pg.Pool;
   readonly #hosts: Hosts;
+  readonly #reach: Reach;
   readonly #most: number;
+  readonly #madeAt = new WeakMap<pg.ClientBase, number>();
 
-  constructor(address: PostgresAddress, most: number) {
+  constructor(address: PostgresAddress, most: number, reach: Reach) {
     this.#hosts = new Hosts(address);
+    this.#reach = reach;
     this.#most = most;
     this.#pool = new pg.Pool({
       ...clientConfig(address),
@@ -35,6 +42,7 @@ export class Sessions {
       maxLifetimeSeconds: LIFETIME_S,
       allowExitOnIdle: true,
       verify: (client, done) => {
+        this.#madeAt.set(client, performance.now());
         this.#hosts.accept(client).then(() => {
           done();
         }, done);
@@ -48,7 +56,7 @@ export class Sessions {
    * Runs `work` on a connection of its own, which goes back afterwards, or is closed where it is of no use any more. `work`
    * leaves no transaction open.
    *
-   * @throws {VaultError} `overloaded` where all are busy and enough wait. What `work` throws.
+   * @throws {VaultError} `overloaded` where all are busy and enough wait. What `work` throws, and why there is no connection.
    */
   async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const client = await this.#connect();
@@ -60,6 +68,7 @@ export class Sessions {
       throw error;
     } finally {
       const cause = isVaultError(spent) ? spent.cause : spent;
+      if (isSilence(cause)) this.#reach.silent();
       client.release(spent !== null && (!isAnswer(cause) || isLost(cause)));
     }
   }
@@ -70,6 +79,16 @@ export class Sessions {
 
   async #connect(): Promise<PoolClient> {
     if (this.#pool.waitingCount >= this.#most * MOST_WAITING) throw busy();
+    return this.#reach.attempt(async () => {
+      for (;;) {
+        const client = await this.#anyHost();
+        if (this.#reach.isTrusted(this.#madeAt.get(client) ?? 0)) return client;
+        client.release(true);
+      }
+    });
+  }
+
+  async #anyHost(): Promise<PoolClient> {
     for (let tries = 1; ; tries += 1) {
       const place = this.#hosts.current;
       try {
@@ -83,6 +102,11 @@ export class Sessions {
       }
     }
   }
+}
+
+/** The driver's own words for an answer that did not come: it has no code for it. */
+function isSilence(error: unknown): boolean {
+  return error instanceof Error && error.message === "Query read timeout";
 }
 
 function busy(): VaultError {
@@ -133,7 +157,8 @@ export class StandbyError extends Error {
 }
 
 export async function isStandby(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby");
+  const question = { text: "SELECT pg_is_in_recovery() AS standby", query_timeout: CONNECT_MS };
+  const { rows } = await client.query<{ standby: boolean }>(question);
   return rows[0]?.standby === true;
 }
 
