@@ -5,8 +5,15 @@ import type { Drill } from "./drill.ts";
 import { faults } from "./faults.ts";
 import { knownAnswers } from "./known-answers.ts";
 import { memory } from "./memory.ts";
+import { nodesCrash } from "./nodes-crash.ts";
+import { nodesCut } from "./nodes-cut.ts";
+import { nodesPromotion } from "./nodes-promotion.ts";
+import { nodes } from "./nodes.ts";
 import { once } from "./once.ts";
 import { swap } from "./swap.ts";
 
+/** On PostgreSQL, several nodes. */
+const NODES: readonly Drill[] = [nodes, nodesCrash, nodesCut, nodesPromotion];
+
 /** Every drill there is. */
-export const DRILLS: readonly Drill[] = [canary, once, crash, knownAnswers, swap, drain, faults, memory];
+export const DRILLS: readonly Drill[] = [canary, once, crash, knownAnswers, swap, drain, faults, memory, ...NODES];

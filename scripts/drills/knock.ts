@@ -4,6 +4,8 @@ import { Agent, request } from "node:http";
 export interface Knocked {
   readonly status: number;
   readonly requestId: string;
+  /** In seconds, where the vault says when to come again. */
+  readonly retryAfter: number | null;
   readonly body: Record<string, unknown>;
 }
 
@@ -13,11 +15,19 @@ const TIMEOUT_MS = 20_000;
 export class Knocker {
   readonly #url: URL;
   readonly #agent: Agent;
+  readonly #timeoutMs: number;
+  #slowestMs = 0;
 
-  constructor(url: string, connections = 32) {
+  constructor(url: string, connections = 32, timeoutMs = TIMEOUT_MS) {
     this.#url = new URL(url);
+    this.#timeoutMs = timeoutMs;
     if (this.#url.hostname !== "127.0.0.1") throw new TypeError("drills stay on this machine");
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
+  }
+
+  /** How long the slowest answer took, or its absence, from when it was sent. */
+  get slowestMs(): number {
+    return this.#slowestMs;
   }
 
   /** Waits and asks again where the vault says that it has too much to do. */
@@ -37,7 +47,12 @@ export class Knocker {
   /** Whatever the vault says, once. */
   once(method: string, path: string, token: string, body?: unknown): Promise<Knocked | null> {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    return new Promise((resolve) => {
+    return new Promise((settle) => {
+      let began = performance.now();
+      const resolve = (answer: Knocked | null): void => {
+        this.#slowestMs = Math.max(this.#slowestMs, performance.now() - began);
+        settle(answer);
+      };
       const sent = request(
         {
           agent: this.#agent,
@@ -45,7 +60,7 @@ export class Knocker {
           port: this.#url.port,
           method,
           path,
-          timeout: TIMEOUT_MS,
+          timeout: this.#timeoutMs,
           headers: {
             authorization: `Bearer ${token}`,
             ...(text === undefined
@@ -68,11 +83,15 @@ export class Knocker {
             resolve({
               status: response.statusCode ?? 0,
               requestId: String(response.headers["x-request-id"]),
+              retryAfter:
+                response.headers["retry-after"] === undefined ? null : Number(response.headers["retry-after"]),
               body: isJson && read !== "" ? (JSON.parse(read) as Record<string, unknown>) : {},
             });
           });
         },
       );
+      // What waits for a connection of this side waits for nobody's fault but ours.
+      sent.on("socket", () => (began = performance.now()));
       sent.on("timeout", () => sent.destroy());
       sent.on("error", () => {
         resolve(null);
