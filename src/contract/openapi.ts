@@ -11,6 +11,7 @@ import { CATALOG } from "./catalog.ts";
 import type { Auth, Operation, OperationId } from "./catalog.ts";
 import { TIME } from "./fields.ts";
 import { EXCHANGE_FORMATS } from "./format.ts";
+import { linksOf } from "./links.ts";
 import { WIRE } from "./wire.ts";
 import type { HeaderName, Wire } from "./wire/shape.ts";
 
@@ -219,10 +220,23 @@ function success(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiRespo
     };
   const content = { "application/json": { schema: wire.response }, ...MORE_CONTENT[id] };
   const headers = { ...ALWAYS, ...(VERSIONED.has(id) && { ETag: TAG }), ...MORE_HEADERS[id] };
+  const links = Object.entries(linksOf(id)).map(([name, { operationId, parameters }]) => [
+    name,
+    { operationId, parameters: { ...parameters }, description: CATALOG[operationId].summary },
+  ]);
   const answer =
-    entry.status === 204 ? { description: "Done", headers } : { description: entry.summary, headers, content };
+    entry.status === 204
+      ? { description: "Done", headers }
+      : {
+          description: entry.summary,
+          headers,
+          content,
+          ...(links.length === 0 ? {} : { links: Object.fromEntries(links) as ZodOpenApiLinks }),
+        };
   return entry.status === 200 ? { "200": answer } : entry.status === 201 ? { "201": answer } : { "204": answer };
 }
+
+type ZodOpenApiLinks = Record<string, { operationId: string; parameters: Record<string, string>; description: string }>;
 
 /** The refusals that an operation is known for; every other comes as `default`. */
 function refusals(id: OperationId, entry: Operation, wire: Wire): ZodOpenApiResponsesObject {

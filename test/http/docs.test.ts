@@ -1,10 +1,7 @@
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startVault } from "../harness.ts";
 import type { TestVault } from "../harness.ts";
+import { CHROMIUM, Page } from "./browser.ts";
 import { start } from "./fixture.ts";
 import type { Fixture } from "./fixture.ts";
 import { describeUnless } from "../unless.ts";
@@ -96,49 +93,66 @@ describe("The page at /docs", () => {
   });
 });
 
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) =>
-  existsSync(path),
-);
-
 describeUnless(CHROMIUM === undefined ? "there is no chromium" : null)("In a browser /docs", () => {
   let vault: TestVault;
-  let profile: string;
-  beforeAll(async () => {
-    vault = await startVault();
-    profile = mkdtempSync(join(tmpdir(), "sallyport-browser-"));
-  });
-  afterAll(async () => {
-    await vault.close();
-    rmSync(profile, { recursive: true, force: true });
-  });
+  beforeAll(async () => void (vault = await startVault()));
+  afterAll(() => vault.close());
 
-  test("shows every group of operations, and the policy stops nothing of it", async () => {
-    const { code, dom, console } = await browse(`${vault.url}/docs`);
-    expect(code).toBe(0);
-    for (const group of ["secret", "workload", "token", "audit"]) expect(dom).toContain(`operations-tag-${group}`);
-    expect(console).toEqual([]);
-  }, 120_000);
+  test("shows every group of operations and asks the vault with the credential that was typed; the policy stops nothing of it", async () => {
+    const page = await Page.open(`${vault.url}/docs`);
+    try {
+      await page.text("#operations-tag-whoami");
+      for (const group of ["secret", "workload", "token", "audit"])
+        expect(await page.text(`#operations-tag-${group}`)).toContain(group);
 
-  test("a page that is no vault's says so on the console: the test before this one can fail", async () => {
-    const { console } = await browse(`data:text/html,<script>console.error("seen")</script>`);
-    expect(console).toHaveLength(1);
-  }, 120_000);
+      await page.click(".auth-wrapper .authorize");
+      expect(await page.text(".modal-ux .auth-container h4")).toContain("credential");
+      await page.type(".modal-ux .auth-container input", vault.owner.token ?? "");
+      await page.click(".modal-ux .auth-container button.authorize");
+      await page.click(".modal-ux .auth-container button.btn-done");
 
-  async function browse(url: string): Promise<{ code: number | null; dom: string; console: readonly string[] }> {
-    const args = [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--enable-logging=stderr",
-      `--user-data-dir=${profile}`,
-    ];
-    const child = spawn(CHROMIUM ?? "", [...args, "--virtual-time-budget=20000", "--dump-dom", url], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let [dom, log] = ["", ""];
-    child.stdout.on("data", (part: Buffer) => (dom += part.toString()));
-    child.stderr.on("data", (part: Buffer) => (log += part.toString()));
-    const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
-    return { code, dom, console: log.split("\n").filter((line) => line.includes(":CONSOLE")) };
-  }
+      await page.click("#operations-tag-whoami");
+      await page.click('[id^="operations-whoami-whoami"] .opblock-summary');
+      await page.click(".try-out__btn");
+      await page.click(".execute");
+      expect(await page.text(".live-responses-table tbody td.response-col_status")).toMatch(/^200/);
+      const shown = await page.text(".live-responses-table tbody td.response-col_description");
+      const { id, name } = await vault.owner.do("whoami.get");
+      for (const part of [id, name]) expect(shown).toContain(part);
+      expect(await page.value("document.body.innerText")).not.toContain(vault.owner.token);
+      expect(page.complaints).toEqual([]);
+    } finally {
+      await page.close();
+    }
+  }, 180_000);
+
+  test("without a credential is refused, and says so", async () => {
+    const page = await Page.open(`${vault.url}/docs`);
+    try {
+      await page.click("#operations-tag-whoami");
+      await page.click('[id^="operations-whoami-whoami"] .opblock-summary');
+      await page.click(".try-out__btn");
+      await page.click(".execute");
+      expect(await page.text(".live-responses-table tbody td.response-col_status")).toMatch(/^401/);
+    } finally {
+      await page.close();
+    }
+  }, 180_000);
+
+  test("what a policy stops, and what a page says on its console, is noticed: the test above can fail", async () => {
+    const page = await Page.open(`${vault.url}/docs`);
+    try {
+      await page.text("#operations-tag-whoami");
+      expect(page.complaints).toEqual([]);
+      await page.value("console.error('seen')");
+      await page.value(
+        "document.head.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = 1' })); 0",
+      );
+      await expect.poll(() => page.complaints.length, { timeout: 60_000 }).toBe(2);
+      expect(page.complaints.join()).toMatch(/seen.*Content Security Policy/s);
+      expect(await page.value("window.ran === undefined")).toBe(true);
+    } finally {
+      await page.close();
+    }
+  }, 180_000);
 });
