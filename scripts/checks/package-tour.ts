@@ -21,8 +21,14 @@ copyFileSync(resolve(process.argv[2] ?? ""), join(folder, tarball));
 // npm asks before it runs the scripts of packages; a stranger says yes.
 writeFileSync(join(folder, "package.json"), '{ "private": true, "allowScripts": { "better-sqlite3": true } }\n');
 
-/** A stranger has set nothing: what tests are told in such variables, the vault would refuse as settings that it does not know. */
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SALLYPORT_")));
+/**
+ * A stranger has set nothing: what tests are told in such variables, the vault would refuse as settings that it does not know.
+ * Nor has a stranger signed in anywhere: a profile that this machine's user keeps would lead to another vault.
+ */
+const env = {
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SALLYPORT_"))),
+  XDG_CONFIG_HOME: join(folder, "config"),
+};
 
 const vault = spawn("npx", ["--yes", tarball, "up", "--listen", "127.0.0.1:0"], {
   cwd: folder,
@@ -49,6 +55,13 @@ try {
   must("`doctor` finds nothing that fails", run(["doctor"]).status === 0);
   must("a wrong word ends with 2", run(["secrte"]).status === 2);
   must("the client library is there, as a program imports it", library());
+  const app = readmeProgram();
+  must(
+    `the README's program has its variable (${app.stdout.trimEnd()}${app.stderr})`,
+    app.status === 0 && app.stdout === "default/default in dev uses db\n",
+  );
+  const last = run(["injection", "list", "--env", "dev", "--json"]);
+  must("and its lease was ended by it", /"exitCode": ?0/.test(last.stdout));
 
   const files = readdirSync(join(folder, "data"));
   must(
@@ -85,6 +98,14 @@ function library(): boolean {
     spawnSync(process.execPath, ["--input-type=module", "-e", program], { cwd: folder }).stdout.toString() ===
     "function"
   );
+}
+
+/** The lines that README.md shows, as they are in the package, in the folder of the vault. */
+function readmeProgram() {
+  const readme = readFileSync(join(folder, "node_modules", "sallyport", "README.md"), "utf8");
+  const program = /```js\n(\/\/ app\.mjs\n[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  writeFileSync(join(folder, "app.mjs"), program);
+  return spawnSync(process.execPath, ["app.mjs"], { cwd: folder, env, encoding: "utf8" });
 }
 
 function holds(file: string): boolean {
