@@ -49,7 +49,7 @@ export type StorePlace =
   { readonly engine: "sqlite" } | { readonly engine: "postgres"; readonly url: Redacted<string> };
 
 const secretIn = (text: string): string | null =>
-  /^[a-z]+:\/\/[^@/?#]*:[^@/?#]*@/.test(text)
+  /^[a-z]+:\/\/[^:@/?#]*:.*@|[?&]password=/s.test(text)
     ? "holds a password, which would be read here: name its file (storePasswordFile), or give the whole in a variable"
     : null;
 export const STORE: Kind<StorePlace> = {
@@ -70,7 +70,15 @@ export const POSTGRES: Kind<Redacted<string>> = {
 
 /** The address as it may be shown: what could be a password is not there. */
 export function withoutPassword(url: Redacted<string>): string {
-  return url.reveal().replace(/^([a-z]+:\/\/)([^:@/?#]*)(?::[^@/?#]*)?@/, "$1$2@");
+  return hidden(url.reveal());
+}
+
+/**
+ * Without what could be a password, also where the address is none: one that is not escaped may hold what ends a part of it.
+ * From the first colon to the last @, and options that are not the files and the mode of TLS.
+ */
+function hidden(text: string): string {
+  return text.replace(/^([a-z]+:\/\/)([^:@/?#]*):.*@/s, "$1$2@").replace(/([?&])(?!ssl[a-z]+=)[^&]+/g, "$1");
 }
 
 function isPostgres(text: string): boolean {

@@ -289,6 +289,28 @@ describe("a database's password", () => {
     expect(settings.config.store).toMatchObject({ engine: "postgres" });
   });
 
+  test("is not shown of an address that is none either, because something in it is not escaped", async () => {
+    const wrong = ["/", "?", "#", "@", ":", "/@", "?x=", "@/", "%"].map((sign) => `a${sign}${PASSWORD}${sign}b`);
+    const urls = wrong.flatMap((word) => [
+      `postgres://app:${word}@db/vault`,
+      `postgres://:${word}@db/vault?sslmode=disable`,
+    ]);
+    for (const one of [
+      ...urls,
+      `postgres://app@db/vault?password=${PASSWORD}`,
+      `postgres://app@db/vault?sslmode=disable&password=${PASSWORD}`,
+    ]) {
+      const settings = await read({ env: { SALLYPORT_STORE: one, SALLYPORT_STORE_MIGRATE: one } });
+      expect(JSON.stringify(settings.held)).not.toContain(PASSWORD);
+      await expect(read({ flags: { store: one } })).rejects.toMatchObject({
+        detail: { faults: [{ message: expect.stringContaining("holds a password") }] },
+      });
+    }
+    const whole = "postgres://app@db:5432,[::1]:6432/vault?sslmode=verify-full&sslrootcert=/etc/ca.pem";
+    const { held } = await read({ flags: { store: whole } });
+    expect(held.find(({ name }) => name === "store")?.value).toBe(whole);
+  });
+
   test("is refused in an option and in a file, by name and without it", async () => {
     for (const name of ["store", "storeMigrate"] as const) {
       const inOption = await read({ flags: { ...BESIDE[name], [name]: url } }).catch((error: unknown) => error);

@@ -51,8 +51,13 @@ export function readAddress(url: string): PostgresAddress {
 
 /** As it may be shown: without the password, and without what the options say. */
 export function describeAddress({ hosts, database, user }: PostgresAddress): string {
-  const places = hosts.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${String(port)}`);
+  const places = hosts.map(({ host, port }) => `${shownHost(host)}:${String(port)}`);
   return `postgres://${encodeURIComponent(user)}@${places.join(",")}/${encodeURIComponent(database)}`;
+}
+
+/** An IPv6 address in brackets, a folder of sockets escaped. */
+function shownHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : encodeURIComponent(host);
 }
 
 function readHost(place: string): PostgresAddress["hosts"][number] {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import { VaultError, isVaultError } from "#base";
@@ -10,6 +11,9 @@ import { StandbyError, clientConfig, isStandby } from "./sessions.ts";
 
 /** PostgreSQL 14: the oldest that is still maintained. */
 const OLDEST_SERVER = 140_000;
+
+/** What a server gets to take its leave; one that is gone never does. */
+const GOODBYE_MS = 2_000;
 
 /** What the vault asks of a database before it uses it. */
 interface Ground {
@@ -134,8 +138,20 @@ async function withClient<T>(address: PostgresAddress, work: (client: pg.Client)
       if (isVaultError(error)) throw error;
       last = error;
     } finally {
-      await client.end().catch(() => undefined);
+      await leave(client);
     }
   }
   throw new VaultError("store_unavailable", `The database cannot be used: ${reasonOf(last)}.`, { cause: last });
+}
+
+async function leave(client: pg.Client): Promise<void> {
+  const left = new AbortController();
+  const gone = client.end().then(
+    () => undefined,
+    () => undefined,
+  );
+  void gone.then(() => {
+    left.abort();
+  });
+  await Promise.race([gone, pause(GOODBYE_MS, undefined, { signal: left.signal }).catch(() => undefined)]);
 }

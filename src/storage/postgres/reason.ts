@@ -59,7 +59,8 @@ const WORDS = [
   ["SELF_SIGNED_CERT_IN_CHAIN", "the certificate of the database server is signed by nobody who is trusted"],
   ["UNABLE_TO_", "the certificate of the database server is signed by nobody who is trusted"],
   ["ERR_TLS_CERT_ALTNAME_INVALID", "the certificate of the database server is another name's"],
-  ["ERR_SSL", "the database server and the vault found no common TLS"],
+  ["ERR_SSL", "the database server and the vault do not agree on TLS"],
+  ["EPROTO", "the database server and the vault do not agree on TLS"],
 ] as const;
 
 /** What the driver says without a code, by a part of its words. */
