@@ -331,24 +331,25 @@ describe("a text that PostgreSQL does not hold", () => {
     ["NUL", "nul\0nul"],
     ["NUL at its end", "nul\0"],
     ["nothing but NUL", "\0"],
-  ])("%s: its change fails alone, and its neighbours commit", async (_, text) => {
-    const name = `near-${String(text.length)}`;
-    const changes = [`${name}-a`, null, `${name}-b`, null, `${name}-c`].map((one) =>
-      new Change().insert(
+  ])(
+    "%s: the store takes no such change; a job that has one all the same fails alone, and its neighbours commit",
+    async (_, text) => {
+      const change = new Change().insert(
         "namespaces",
-        one === null
-          ? world.namespace(`bad-${name}-${String(Math.random())}`, { description: text })
-          : world.namespace(one),
-      ),
-    );
-    const settled = await Promise.allSettled(changes.map((change) => world.commit(change)));
-    expect(codes(settled)).toEqual(["done", "internal", "done", "internal", "done"]);
-    const rows = await world.facts.of(world.org).list("namespaces", { order: ["name"] });
-    expect(rows.map((row) => row.name).filter((one) => one.includes(name))).toEqual(
-      ["a", "b", "c"].map((end) => `${name}-${end}`),
-    );
-    expect(await world.engine.health()).toMatchObject({ writable: true, reason: null });
-  });
+        world.namespace(`bad-${String(text.length)}`, { description: text }),
+      );
+      const taken = Promise.allSettled([world.commit(change), world.commit(null)]);
+      expect(codes(await taken)).toEqual(["invalid_input", "done"]);
+      const name = `near-${String(text.length)}`;
+      const jobs = [`${name}-a`, text, `${name}-b`, text, `${name}-c`].map((one) =>
+        job(world.org, insertEpoch(world.org, one)),
+      );
+      const settled = await Promise.allSettled(jobs.map((one) => world.engine.commit(one)));
+      expect(codes(settled)).toEqual(["done", "internal", "done", "internal", "done"]);
+      expect(await epochsOf(world.org, `${name}-%`)).toEqual(["a", "b", "c"].map((end) => `${name}-${end}`));
+      expect(await world.engine.health()).toMatchObject({ writable: true, reason: null });
+    },
+  );
 });
 
 it("no warning of the driver was heard", () => {
