@@ -5,6 +5,7 @@ import type { Id } from "#base";
 import { Change, openPostgres, readAddress } from "#storage";
 import type { Committed } from "#storage";
 import type { Job, Statement } from "../../src/storage/engine.ts";
+import { Reach } from "../../src/storage/postgres/reach.ts";
 import { together } from "../../src/storage/postgres/session.ts";
 import type { Session } from "../../src/storage/postgres/session.ts";
 import { Sessions } from "../../src/storage/postgres/sessions.ts";
@@ -129,7 +130,7 @@ describe("a connection that transactions share", () => {
   });
 
   it("says nothing of the transaction before: neither its org, its limits nor its schemas outlive it, committed, rolled back or failed", async () => {
-    const sessions = new Sessions(readAddress(database.url), 1);
+    const sessions = new Sessions(readAddress(database.url), 1, new Reach());
     const left = (): Promise<unknown> =>
       sessions.use(async (session) => {
         const { rows } = await session.ask(
@@ -176,7 +177,7 @@ describe("a connection that transactions share", () => {
   });
 
   it("sees the org that it entered, also after a savepoint was undone in which it had entered another", async () => {
-    const sessions = new Sessions(readAddress(database.url), 1);
+    const sessions = new Sessions(readAddress(database.url), 1, new Reach());
     const seen = async (session: Session): Promise<unknown> =>
       (await session.ask("SELECT DISTINCT org_id FROM epochs", [])).rows.map(({ org_id }) =>
         (org_id as Buffer).toString("hex"),
@@ -204,7 +205,7 @@ describe("a connection that transactions share", () => {
   });
 
   it("takes a statement again whose first use failed on the way: names of prepared statements do not collide", async () => {
-    const sessions = new Sessions(readAddress(database.url), 1);
+    const sessions = new Sessions(readAddress(database.url), 1, new Reach());
     const [sql, other] = ["SELECT $1::text AS same, 'one' AS it", "SELECT $1::text AS same, 'other' AS it"];
     await sessions.use(async (session) => {
       for (let times = 0; times < 3; times += 1) {
