@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import type { ClientConfig, CustomTypesConfig, PoolClient } from "pg";
 import { SECOND, VaultError, isVaultError } from "#base";
@@ -13,6 +14,8 @@ const CONNECT_MS = 5 * SECOND;
  */
 const SILENCE_MS = 12 * SECOND;
 const IDLE_MS = 30 * SECOND;
+/** An operation asks for a connection many times, one after the other: how long it waits for each is what it waits in all, shared out. */
+const LONGEST_WAIT_MS = 2 * SECOND;
 /** So that connections move when a balancer or a name in front of the server does. */
 const LIFETIME_S = 30 * 60;
 const KEEP_ALIVE_MS = 10 * SECOND;
@@ -92,15 +95,33 @@ export class Sessions {
     for (let tries = 1; ; tries += 1) {
       const place = this.#hosts.current;
       try {
-        return await this.#pool.connect();
+        return await this.#turn();
       } catch (error) {
-        // The pool says the same of a connection that was not made and of one that nobody gave back in time.
-        const isFull = this.#pool.totalCount >= this.#most && this.#pool.idleCount === 0;
-        if (isFull && String(error).includes("timeout exceeded")) throw busy();
+        if (isVaultError(error)) throw error;
         this.#hosts.leave(place);
         if (tries >= this.#hosts.count) throw error;
       }
     }
+  }
+
+  /** A connection that is free or is made; where all are busy, the next that is given back, if that is soon. */
+  async #turn(): Promise<PoolClient> {
+    const isMade = this.#pool.totalCount < this.#most;
+    const asked = this.#pool.connect();
+    if (isMade) return asked;
+    const over = new AbortController();
+    const late = pause(LONGEST_WAIT_MS, null, { ref: false, signal: over.signal }).catch(() => null);
+    const client = await Promise.race([asked, late]).finally(() => {
+      over.abort();
+    });
+    if (client !== null) return client;
+    asked.then(
+      (unwanted) => {
+        unwanted.release();
+      },
+      () => undefined,
+    );
+    throw busy();
   }
 }
 
