@@ -3,6 +3,7 @@ import type { Event, Minted } from "./cluster.ts";
 import { Findings, pause, random, shuffle } from "./drill.ts";
 import type { Drill } from "./drill.ts";
 import { Knocker } from "./knock.ts";
+import { LONGEST_MS } from "./nodes-load.ts";
 
 const SIZES = {
   small: { nodes: 2, tokens: 30, attempts: 300, races: 20, verified: 2 },
@@ -13,7 +14,9 @@ const AT_ONCE = 6;
 const NEAR = 20;
 const LONGEST_HEAD_START_MS = 30;
 /** Each write makes the exchanges that are being computed compute again: not so many that they never come to an end. */
-const BETWEEN_WRITES_MS = 500;
+const BETWEEN_WRITES_MS = 2_000;
+/** Minted and exchanged together: a token is good for a quarter of an hour. */
+const TOGETHER = 100;
 
 /** What the nodes have acknowledged: by request id, for the log. */
 interface Told {
@@ -31,7 +34,6 @@ export const nodes: Drill = {
     const cluster = await Cluster.start({ nodes: count });
     try {
       await cluster.workload("job");
-      const tokens = await cluster.mint("job", many);
       const told: Told = { acknowledged: new Set(), inTurn: [] };
 
       let busy = true;
@@ -41,7 +43,11 @@ export const nodes: Drill = {
         verify(cluster, verified, found),
       ];
       const began = performance.now();
-      const grants = await exchangeAll(cluster, tokens, attempts, told, found);
+      const grants: number[] = [];
+      for (let done = 0; done < many; done += TOGETHER) {
+        const tokens = await cluster.mint("job", Math.min(TOGETHER, many - done));
+        grants.push(...(await exchangeAll(cluster, tokens, (attempts * tokens.length) / many, told, found)));
+      }
       const seconds = (performance.now() - began) / 1_000;
       busy = false;
       await Promise.all(beside);
@@ -87,7 +93,7 @@ async function exchangeAll(
   const hands = deal(tokens.length, attempts, cluster.size);
   await Promise.all(
     hands.map(async (hand, node) => {
-      const knocker = new Knocker(cluster.url(node));
+      const knocker = new Knocker(cluster.url(node), AT_ONCE, LONGEST_MS);
       let next = 0;
       const one = async (): Promise<void> => {
         for (let at = next++; at < hand.length; at = next++) {

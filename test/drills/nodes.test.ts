@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Drill } from "../../scripts/drills/drill.ts";
 import { nodesCrash } from "../../scripts/drills/nodes-crash.ts";
 import { nodesCut } from "../../scripts/drills/nodes-cut.ts";
+import { nodesPool } from "../../scripts/drills/nodes-pool.ts";
 import { nodesPromotion } from "../../scripts/drills/nodes-promotion.ts";
 import { nodes } from "../../scripts/drills/nodes.ts";
 import { whyNoDatabase } from "../postgres/database.ts";
@@ -22,6 +23,11 @@ const CASES: readonly { readonly drill: Drill; readonly least: number; readonly 
     drill: nodesCut,
     least: 30,
     sentence: "say that nobody knows when a connection is cut at COMMIT, and never grant a second time",
+  },
+  {
+    drill: nodesPool,
+    least: 160,
+    sentence: "refuse in time what a slow database or a held row keeps from being done, and stay healthy",
   },
   {
     drill: nodesPromotion,
