@@ -5,7 +5,8 @@
 
 /** What takes its time, and why. Files or folders of test/. */
 export const LONG: Readonly<Record<string, string>> = {
-  "checks/": "packs and installs the package, and looks at each file for the walls",
+  "checks/package.test.ts": "packs and installs the package",
+  "checks/walls.test.ts": "looks at the imports of every file, with walls broken on purpose",
   "cli/completion.test.ts": "real shells that complete, one process a keystroke",
   "cli/secret-everyday.test.ts": "a process for each command of a person's day",
   "cli/systemd.test.ts": "units of a real systemd",
