@@ -150,8 +150,12 @@ export class Exchange {
     if (injection.state !== "minted") return refuse(this.#parts.guard, launch, "token_invalid", injection.state);
     // The log counts for more than the rows: old ones put back behind the vault's back grant nothing again.
     const over = { targetId: injection.id, action: oneOf(ENDS_A_TOKEN), result: "success" } as const;
-    if ((await reader.count("auditEvents", over)) > 0)
+    if ((await reader.count("auditEvents", over)) > 0) {
+      // Used since the look above, by somebody quicker: that is told like every other second use.
+      const since = await reader.get("exchanges", { injectionId: injection.id });
+      if (since !== null) return this.#again({ ...launch, injection, place }, since, request, epoch.epoch);
       return refuse(this.#parts.guard, launch, "token_invalid", "used or revoked before, whatever the rows say");
+    }
     if (injection.expiresAt <= now) return refuse(this.#parts.guard, launch, "token_invalid", "expired");
     const { address } = permit.actor.call;
     if (!addressAllowed(injection.cidrs, address))

@@ -115,7 +115,7 @@ describe("A lease", () => {
     expect(await lease.code("lease.renew")).toBe("token_invalid");
   });
 
-  it("lasts at most 30 days, however often it is renewed", { timeout: 120_000 }, async () => {
+  it("lasts at most 30 days, however often it is renewed", { timeout: 600_000 }, async () => {
     const service = await pad.vault.service("steady", "ci");
     await pad.owner.do("grant.create", { body: { principal: "steady", role: "service", environment: "prod" } });
     const lease = await launch(service);
