@@ -42,7 +42,13 @@ export const ON_EACH_ENGINE: readonly string[] = [
 ];
 
 /** What is of PostgreSQL alone, and makes its databases itself. */
-export const OF_POSTGRES: readonly string[] = ["storage/roles.test.ts", "storage/tenants.test.ts"];
+export const OF_POSTGRES: readonly string[] = [
+  "storage/postgres-errors.test.ts",
+  "storage/postgres-sessions.test.ts",
+  "storage/postgres-tls.test.ts",
+  "storage/roles.test.ts",
+  "storage/tenants.test.ts",
+];
 
 /** As a glob over test/. */
 export function globs(names: Iterable<string>): string[] {

@@ -61,6 +61,8 @@ describe("the suites", () => {
     const names = [...Object.keys(LONG), ...ON_EACH_ENGINE, ...OF_POSTGRES];
     expect(names.filter((name) => !existsSync(join(ROOT, "test", name)))).toEqual([]);
     expect(ON_EACH_ENGINE.filter((name) => name in LONG)).toEqual([]);
+    const ofOne = readdirSync(join(ROOT, "test/storage")).filter((name) => /^postgres-.*\.test\.ts$/.test(name));
+    expect(ofOne.filter((name) => !OF_POSTGRES.includes(`storage/${name}`))).toEqual([]);
   });
 
   it("run on both engines unless ENGINES says otherwise, and on none that there is not", () => {
