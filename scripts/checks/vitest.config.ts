@@ -7,7 +7,7 @@ import type { TestProjectInlineConfiguration } from "vitest/config";
 import { testedEngines } from "./engines.ts";
 import type { EngineName } from "./engines.ts";
 import { CountingReporter } from "./reporter.ts";
-import { LONG, OF_POSTGRES, ON_EACH_ENGINE, globs } from "./suites.ts";
+import { LONG, LONG_ON_POSTGRES, OF_POSTGRES, ON_EACH_ENGINE, WITHOUT_STORE, globs } from "./suites.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const conditions = ["sallyport-source", ...defaultServerConditions];
@@ -46,21 +46,25 @@ const common: ProjectConfig = {
 const env = { TMPDIR: throwAway() };
 const long = globs(Object.keys(LONG));
 
-/** By name: the quick tests on each engine, and the long ones. A name stands before each failure. */
-const projects: Readonly<Record<EngineName | "long", ProjectConfig>> = {
-  sqlite: {
-    include: ["test/**/*.test.ts"],
-    exclude: [...long, ...globs(OF_POSTGRES)],
-    env: { ...env, ENGINE: "sqlite" },
-  },
+const sqlite = { ...env, ENGINE: "sqlite" };
+const postgres = { ...env, ENGINE: "postgres" };
+const onPostgres = globs(ON_EACH_ENGINE);
+const longOnPostgres = globs(LONG_ON_POSTGRES);
+const withoutStore = globs(WITHOUT_STORE);
+
+/** The quick tests on each engine, and the long ones. The name stands before each failure. */
+const projects: Readonly<Record<EngineName | "long" | "postgres-long", ProjectConfig>> = {
+  sqlite: { include: ["test/**/*.test.ts"], exclude: [...long, ...globs(OF_POSTGRES)], env: sqlite },
   postgres: {
-    include: globs([...ON_EACH_ENGINE, ...OF_POSTGRES]),
-    exclude: long,
-    env: { ...env, ENGINE: "postgres" },
+    include: [...onPostgres, ...globs(OF_POSTGRES)],
+    exclude: [...long, ...longOnPostgres, ...withoutStore],
+    env: postgres,
   },
-  long: { include: long, env: { ...env, ENGINE: "sqlite" } },
+  long: { include: long, env: sqlite },
+  "postgres-long": { include: longOnPostgres, exclude: long, env: postgres },
 };
-const named = [...testedEngines(), "long"] as const;
+const engines = testedEngines();
+const named = [...engines, "long" as const, ...(engines.includes("postgres") ? (["postgres-long"] as const) : [])];
 
 export default defineConfig({
   root,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { testedEngines } from "../../scripts/checks/engines.ts";
-import { LONG, OF_POSTGRES, ON_EACH_ENGINE } from "../../scripts/checks/suites.ts";
+import { LONG, LONG_ON_POSTGRES, OF_POSTGRES, ON_EACH_ENGINE, WITHOUT_STORE } from "../../scripts/checks/suites.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Rooms that speak of the domain: which engine there is, only what is below and beside them knows. */
@@ -58,7 +58,7 @@ describe("the domain rooms", () => {
 
 describe("the suites", () => {
   it("name only what there is", () => {
-    const names = [...Object.keys(LONG), ...ON_EACH_ENGINE, ...OF_POSTGRES];
+    const names = [...Object.keys(LONG), ...ON_EACH_ENGINE, ...LONG_ON_POSTGRES, ...WITHOUT_STORE, ...OF_POSTGRES];
     expect(names.filter((name) => !existsSync(join(ROOT, "test", name)))).toEqual([]);
     expect(ON_EACH_ENGINE.filter((name) => name in LONG)).toEqual([]);
     const ofOne = readdirSync(join(ROOT, "test/storage")).filter((name) => /^postgres-.*\.test\.ts$/.test(name));
