@@ -1,11 +1,13 @@
 /**
- * The roles that share a vault's database, and what each may do in a new one.
+ * The roles that share a vault's database, and what each may do in a new one: made by the product's own statements, as
+ * `sallyport db roles` prints them.
  *
  *     sallyport_owner     owns the databases and makes their tables
  *     sallyport_service   no one's name: what the running vault may do
  *     sallyport_app       the running vault, a member of sallyport_service
  */
 import { randomBytes } from "node:crypto";
+import { rolesSql } from "#storage";
 import type pg from "pg";
 import { connect, createDatabase, dropDatabase, urlOf } from "./server.ts";
 import type { PostgresFacts, PostgresServer } from "./server.ts";
@@ -14,11 +16,14 @@ export const OWNER = "sallyport_owner";
 export const SERVICE = "sallyport_service";
 export const APP = "sallyport_app";
 
+const sqlOf = (database: string) => rolesSql({ database, owner: OWNER, service: APP });
+
 /** Once a server. Each role that can log in has a random password, which the server's `url` knows. */
 export async function createRoles(server: PostgresServer): Promise<void> {
-  await server.createRole(OWNER, "LOGIN");
-  await server.createRole(SERVICE, "NOLOGIN");
-  await server.createRole(APP, `LOGIN IN ROLE ${SERVICE}`);
+  await through(server.url("postgres"), async (client) => {
+    for (const statement of sqlOf("none").roles) await client.query(statement);
+  });
+  for (const role of [OWNER, APP]) await server.givePassword(role);
 }
 
 export interface VaultDatabase {
@@ -44,23 +49,16 @@ export async function createVaultDatabase(
   const kept: string[] = [];
   const asSuperuser = <T>(act: (client: pg.Client) => Promise<T>): Promise<T> =>
     through(urlOf(facts, "postgres", "postgres"), act);
-  const make = async (client: pg.Client, template?: string): Promise<void> => {
-    await createDatabase(client, name, { ...(template === undefined ? {} : { template }), owner: OWNER });
-    await client.query(`
-      REVOKE ALL ON DATABASE ${name} FROM PUBLIC;
-      GRANT CONNECT ON DATABASE ${name} TO ${SERVICE}, ${OWNER};
-    `);
+  const make = async (client: pg.Client, template = "template0"): Promise<void> => {
+    for (const statement of sqlOf(name).database)
+      await client.query(statement.replace("TEMPLATE template0", `TEMPLATE ${template}`));
   };
   await asSuperuser((client) => make(client, options.template));
   // A copy of such a database has these rights already.
   if (options.template === undefined)
-    await through(superuserUrl, (client) =>
-      client.query(`
-        REVOKE ALL ON SCHEMA public FROM PUBLIC;
-        GRANT CREATE, USAGE ON SCHEMA public TO ${OWNER};
-        GRANT USAGE ON SCHEMA public TO ${SERVICE};
-      `),
-    );
+    await through(superuserUrl, async (client) => {
+      for (const statement of sqlOf(name).rights) await client.query(statement);
+    });
   return {
     name,
     url: urlOf(facts, name, APP),

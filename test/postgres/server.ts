@@ -128,6 +128,15 @@ export class PostgresServer {
     this.#passwords[name] = secret;
   }
 
+  /** A random password for a role that is there, which `url` and `facts` know from then on. */
+  async givePassword(role: string): Promise<void> {
+    const secret = password();
+    await this.#asSuperuser((client) =>
+      client.query(`ALTER ROLE ${pg.escapeIdentifier(role)} PASSWORD ${pg.escapeLiteral(secret)}`),
+    );
+    this.#passwords[role] = secret;
+  }
+
   /** A database in UTF-8, sorted by bytes. No one may be connected to its template. */
   async createDatabase(name: string, options: DatabaseOptions = {}): Promise<void> {
     await this.#asSuperuser((client) => createDatabase(client, name, options));
