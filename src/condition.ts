@@ -9,6 +9,11 @@ import type { Logger, Readiness } from "#http";
 const LOOK_EVERY_MS = 5 * SECOND;
 /** What a clock is corrected by in the ordinary course of things, and nobody needs to hear of. */
 const CLOCK_LEEWAY_MS = 5 * SECOND;
+/**
+ * How far a node's clock may be from the database server's. No event is earlier than the newest one of any node: a clock that is
+ * far ahead would end everything that others have given a time.
+ */
+export const MAX_SKEW_MS = 60 * SECOND;
 
 type Status = Response<"status.get">;
 
@@ -21,6 +26,8 @@ export interface ConditionParts {
   readonly sealed: () => boolean;
   /** What is wrong with the certificate's time, in a sentence. */
   readonly certificate: () => string | null;
+  /** See {@link MAX_SKEW_MS}; `null` where the clock is not held against the server's. */
+  readonly maxSkewMs: number | null;
   readonly dataFolder: string;
   readonly checkpointFile: string;
 }
@@ -55,7 +62,9 @@ export class Condition {
 
   /** What each part says of itself. Checkpoints that cannot be written do not make a vault unready: events are durable. */
   async ready(): Promise<Readiness> {
-    const { writable, reason } = await this.#parts.store.health();
+    const { writable, reason, clockAheadMs } = await this.#parts.store.health();
+    const { maxSkewMs } = this.#parts;
+    const isSkewed = clockAheadMs !== null && maxSkewMs !== null && Math.abs(clockAheadMs) > maxSkewMs;
     const sealed = this.#parts.sealed();
     const store = writable ? "ok" : `not writable: ${reason ?? "a write failed"}`;
     const checks = {
@@ -63,9 +72,10 @@ export class Condition {
       store,
       audit: store,
       checkpoints: this.#parts.checkpoints.fault === null ? "ok" : `late: ${this.#parts.checkpoints.fault.reason}`,
+      ...(clockAheadMs === null ? {} : { clock: isSkewed ? apartOf(clockAheadMs) : "ok" }),
       ...(this.#draining ? { door: "draining" } : {}),
     };
-    return { ready: writable && !sealed && !this.#draining, checks };
+    return { ready: writable && !sealed && !isSkewed && !this.#draining, checks };
   }
 
   async status(org: Id<"org">): Promise<Pick<Status, "ready" | "sealed" | "audit" | "warnings">> {
@@ -109,9 +119,12 @@ export class Condition {
   }
 
   /** In sentences for operators; `null` where all is well. */
-  async #wrong(): Promise<Readonly<Record<"store" | "checkpoints" | "checkpointFile" | "clock", string | null>>> {
-    const { writable, reason, clockBehindMs } = await this.#parts.store.health();
-    const { fault, isBegunAnew } = this.#parts.checkpoints;
+  async #wrong(): Promise<
+    Readonly<Record<"store" | "checkpoints" | "checkpointFile" | "clock" | "serverClock", string | null>>
+  > {
+    const { writable, reason, clockBehindMs, clockAheadMs } = await this.#parts.store.health();
+    const { checkpoints, maxSkewMs } = this.#parts;
+    const { fault, isBegunAnew } = checkpoints;
     return {
       store: writable
         ? null
@@ -127,6 +140,14 @@ export class Condition {
         clockBehindMs < CLOCK_LEEWAY_MS
           ? null
           : `The machine's clock is ${formatSpan(clockBehindMs)} behind the last event. The vault's time goes on from that event at half speed until the clock has caught up: set it right.`,
+      serverClock:
+        clockAheadMs === null || maxSkewMs === null || Math.abs(clockAheadMs) <= CLOCK_LEEWAY_MS
+          ? null
+          : `This machine's clock is ${apartOf(clockAheadMs)}, and the nodes go by the one that is furthest ahead: set it right. From ${formatSpan(maxSkewMs)} on this node is not ready.`,
     };
   }
+}
+
+function apartOf(aheadMs: number): string {
+  return `${formatSpan(aheadMs)} ${aheadMs > 0 ? "ahead of" : "behind"} the database server's`;
 }

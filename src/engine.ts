@@ -1,9 +1,9 @@
 import { hostname } from "node:os";
-import { Redacted } from "#base";
 import type { Clock } from "#base";
-import { randomBytes, readKeyFile } from "#crypto";
+import { randomBytes } from "#crypto";
 import { holdFolder, openPostgres, openSqlite, readAddress } from "#storage";
-import type { CommitWatch, Engine, PostgresAddress, Scribe } from "#storage";
+import type { CommitWatch, Engine, Scribe } from "#storage";
+import { storeAddress } from "#ops";
 import type { Config } from "#settings";
 
 /**
@@ -15,34 +15,33 @@ import type { Config } from "#settings";
  */
 export async function openEngine(
   config: Config,
-  parts: { readonly scribe: Scribe; readonly clock: Clock; readonly watch: CommitWatch },
+  parts: {
+    readonly scribe: Scribe;
+    readonly clock: Clock;
+    readonly watch: CommitWatch;
+    readonly maxSkewMs: number | null;
+  },
 ): Promise<Engine> {
-  if (config.store.engine === "sqlite") return openSqlite({ folder: config.dataFolder, ...parts });
+  const { scribe, clock, watch, maxSkewMs } = parts;
+  if (config.store.engine === "sqlite") return openSqlite({ folder: config.dataFolder, scribe, clock, watch });
   const release = holdFolder(config.dataFolder);
   try {
     const engine = await openPostgres({
-      address: await storeAddress(config, config.store.url),
+      address: await storeAddress(config.store.url, config.storePasswordFile),
       owner: config.storeMigrate === null ? null : readAddress(config.storeMigrate.reveal()),
       connections: config.storeConnections,
       // Another one at each start: a process that was cut off still counts as running until its lease ends.
       node: `${hostname()}/${randomBytes(8).toString("hex")}`,
-      ...parts,
+      ...(maxSkewMs === null ? {} : { maxSkewMs }),
+      scribe,
+      clock,
+      watch,
     });
     return heldWith(engine, release);
   } catch (error) {
     release();
     throw error;
   }
-}
-
-/** With the password from its file, where there is one. */
-export async function storeAddress(
-  { storePasswordFile }: Pick<Config, "storePasswordFile">,
-  url: Redacted<string>,
-): Promise<PostgresAddress> {
-  const address = readAddress(url.reveal());
-  if (storePasswordFile === null) return address;
-  return { ...address, password: new Redacted((await readKeyFile(storePasswordFile)).replace(/\r?\n$/, "")) };
 }
 
 /** The engine, which lets the folder go when it is closed. */

@@ -50,6 +50,13 @@ async function loadOf({ store, metrics }: StatusParts): Promise<NonNullable<Stat
   return {
     databaseBytes: await store.bytes(),
     queue: { jobs: queued, bytes: queuedBytes },
+    nodes: (await store.nodes()).map(({ slot, isHeld, isOwn, since, seenAt }) => ({
+      slot,
+      held: isHeld,
+      own: isOwn,
+      since: since.toISOString(),
+      seenAt: seenAt.toISOString(),
+    })),
     turnedAway: metrics.turnedAway(),
   };
 }

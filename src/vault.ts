@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, unlink, writeFile } from "node:fs/promises";
 import { INSTANCE, SECOND, VaultError, isLoopback, isVaultError, systemClock } from "#base";
 import type { Clock } from "#base";
 import { loadOpenApi, loadWire } from "#contract";
@@ -40,7 +40,7 @@ import { Exchange, Injections, LastUses, Leases, Mint } from "#injection";
 import { Metrics, Tls, createApp, listen, openHandlers, routes } from "#http";
 import type { Logger, Rooms, VaultSample } from "#http";
 import type { Config } from "#settings";
-import { Condition } from "./condition.ts";
+import { Condition, MAX_SKEW_MS } from "./condition.ts";
 import { openEngine } from "./engine.ts";
 import { statusOf } from "./status.ts";
 
@@ -51,6 +51,8 @@ export interface Overrides {
   readonly checkAnswers?: boolean;
   /** How long the process may lag behind itself, in ms: whoever shares it with other work lags by no fault of its own. */
   readonly maxLagMs?: number;
+  /** How far the clock may be from the database server's, in ms. A clock that was put in another's place is not asked about. */
+  readonly maxSkewMs?: number;
   /** Descriptors of sockets that listen already, in place of the address of the settings. */
   readonly sockets?: readonly number[];
 }
@@ -79,6 +81,7 @@ interface Late {
 }
 
 const SOCKET = "sallyport.sock";
+const FURTHER = "A further node takes a copy of the first one's keys folder.";
 
 /**
  * The composition root: the object graph of a running vault, from its files to its sockets, on one page.
@@ -94,6 +97,7 @@ export async function createVault(
   const clock = overrides.clock ?? systemClock;
   const ids = createIdSource(clock);
   const startedAt = clock.now();
+  const maxSkewMs = overrides.maxSkewMs ?? (overrides.clock === undefined ? MAX_SKEW_MS : null);
   const onFault = (error: unknown): void => {
     log.error(
       { code: error instanceof VaultError ? error.code : "internal", cause: causeOf(error) },
@@ -125,7 +129,7 @@ export async function createVault(
   };
   let isFounding = false;
   try {
-    const engine = await openEngine(config, { scribe, clock, watch });
+    const engine = await openEngine(config, { scribe, clock, watch, maxSkewMs });
     opened.push(() => engine.close());
     const { store, facts } = openStore(
       engine,
@@ -138,21 +142,30 @@ export async function createVault(
     const rootFile = join(config.keysFolder, "root.key");
     const signingFile = join(config.keysFolder, "checkpoint.key");
     const instanceKey = await facts.of(INSTANCE).get("keys", { purpose: "instance" });
-    if (instanceKey === null) await makeKeyFiles(rootFile, signingFile);
-    const root = await fileRootKey(rootFile).load();
-    if (instanceKey !== null && instanceKey.parentId !== root.id) {
-      throw new VaultError(
-        "key_file_invalid",
-        `The root key in ${rootFile} is not the one that this database was made with.`,
-      );
-    }
+    const made = instanceKey === null ? await makeKeyFiles(rootFile, signingFile) : [];
+    const root = await fileRootKey(rootFile)
+      .load()
+      .catch((error: unknown) => {
+        const isFurther = isVaultError(error, "key_file_missing") && config.store.engine !== "sqlite";
+        throw isFurther ? new VaultError(error.code, `${rootFile} is not there. ${FURTHER}`) : error;
+      });
+    if (instanceKey !== null && instanceKey.parentId !== root.id) throw foreignKey(rootFile);
     const keyring = new Keyring(root, keySource(facts), ids);
     opened.splice(1, 0, () => {
       keyring.close();
     });
     if (instanceKey === null) {
       isFounding = true;
-      await foundInstance();
+      try {
+        await foundInstance();
+      } catch (error) {
+        const others = await facts.of(INSTANCE).get("keys", { purpose: "instance" });
+        if (!isVaultError(error, "already_exists") || others === null || others.parentId === root.id) throw error;
+        // Another node has founded with keys of its own. These have sealed nothing, and would be in the way of the right ones.
+        isFounding = false;
+        for (const file of made) await unlink(file);
+        throw foreignKey(rootFile);
+      }
       isFounding = false;
     }
     const instance = await facts.of(INSTANCE).get("meta", { name: "instance" });
@@ -162,9 +175,9 @@ export async function createVault(
     // The audit log's checkpoints. Their name is the signing key's: nothing in the database can make them another vault's.
     const signer = await loadSigner(signingFile, (id) => `sallyport/${id}`);
     const checkpoints = new Checkpoints({ path: config.checkpointFile, facts, signer, clock: store, onFault });
+    await checkpoints.start();
     await writeFile(join(config.keysFolder, "checkpoint.pub"), `${checkpoints.verifierKey}\n`, { mode: 0o644 });
     await chmod(join(config.keysFolder, "checkpoint.pub"), 0o644);
-    await checkpoints.start();
     opened.push(() => checkpoints.stop());
     late.checkpoints = checkpoints;
     const condition = new Condition({
@@ -174,6 +187,7 @@ export async function createVault(
       log,
       certificate: () => tls?.warning ?? null,
       sealed: () => keyring.sealed,
+      maxSkewMs,
       dataFolder: config.dataFolder,
       checkpointFile: config.checkpointFile,
     });
@@ -200,7 +214,7 @@ export async function createVault(
 
     const ages = remembered(10 * SECOND, () => keyAges(facts));
     late.sample = async () => {
-      const { writable, queued, queuedBytes, clockBehindMs } = await store.health();
+      const { writable, queued, queuedBytes, clockBehindMs, clockAheadMs, connections } = await store.health();
       return {
         now: clock.now(),
         writable,
@@ -208,6 +222,8 @@ export async function createVault(
         queuedJobs: queued,
         queuedBytes,
         clockBehindMs,
+        clockAheadMs,
+        connections,
         checkpointsAt: checkpoints.signedAt,
         checkpointedEvents: checkpoints.signedEvents,
         certificateExpiresAt: tls?.validTo ?? null,
@@ -334,13 +350,29 @@ export async function createVault(
     throw error;
   }
 
-  async function makeKeyFiles(rootFile: string, signingFile: string): Promise<void> {
+  /** The files that it made. */
+  async function makeKeyFiles(rootFile: string, signingFile: string): Promise<readonly string[]> {
+    const made: string[] = [];
     // An interrupted first start may have left one or both: they are as good as new.
-    for (const make of [() => createRootKeyFile(rootFile, ids), () => createSigningKeyFile(signingFile, ids)]) {
-      await make().catch((error: unknown) => {
-        if (!(error instanceof VaultError) || error.code !== "already_exists") throw error;
-      });
+    for (const [file, make] of [
+      [rootFile, createRootKeyFile],
+      [signingFile, createSigningKeyFile],
+    ] as const) {
+      await make(file, ids).then(
+        () => made.push(file),
+        (error: unknown) => {
+          if (!isVaultError(error, "already_exists")) throw error;
+        },
+      );
     }
+    return made;
+  }
+
+  function foreignKey(rootFile: string): VaultError {
+    return new VaultError(
+      "key_file_invalid",
+      `The root key in ${rootFile} is not the one that this database was made with.${config.store.engine === "sqlite" ? "" : ` ${FURTHER}`}`,
+    );
   }
 }
 

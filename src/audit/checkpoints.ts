@@ -129,10 +129,12 @@ export class Checkpoints {
    * Holds the database against the file, whatever the slots of its notes, then signs what has grown since in this node's slot.
    *
    * @throws {VaultError} `database_rolled_back` when the file has signed more than the database holds, or something else.
+   * `key_file_invalid` when the database's checkpoints were signed by another key.
    */
   async start(): Promise<void> {
     const newest = await this.#kept.newest();
     for (const { chain, note } of newest) await this.#holdAgainst(chain, note);
+    await this.#checkKey();
     this.#isBegunAnew = newest.length === 0 && (await this.#hasCheckpoints(this.#facts.slot));
     await this.#takeOver(this.#facts.slot);
     await this.run();
@@ -175,6 +177,20 @@ export class Checkpoints {
   async #chains(): Promise<readonly Id<"org">[]> {
     const orgs = await this.#facts.of(INSTANCE).list("orgs");
     return [INSTANCE, ...orgs.map((org) => org.id)];
+  }
+
+  /** A node with another key would sign what no other node could tell from a forgery. */
+  async #checkKey(): Promise<void> {
+    const slots = await this.#facts.slots();
+    const rows = await Promise.all(slots.map((slot) => this.#newest(INSTANCE, slot)));
+    const newest = rows.filter((row) => row !== null);
+    const origin = originOf(this.verifier, INSTANCE);
+    if (newest.length === 0 || newest.some(({ note }) => typeof readNote(note, this.verifier, origin) !== "string"))
+      return;
+    throw new VaultError(
+      "key_file_invalid",
+      "The checkpoint key is not the one that signed this database's checkpoints",
+    );
   }
 
   /** Whoever had the slot before may have gone before everything in it was signed: each chain is looked at once. */

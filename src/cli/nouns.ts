@@ -52,6 +52,11 @@ export const NOUNS: Readonly<Record<string, NounRow>> = {
     summary: "Check this machine and the files for the vault",
     load: async () => (await import("./commands/doctor.ts")).doctor,
   },
+  db: {
+    group: START,
+    summary: "The PostgreSQL database that several nodes share",
+    load: async () => (await import("./commands/db.ts")).db,
+  },
 
   secret: {
     group: KEEP,

@@ -2,7 +2,7 @@ import { MINUTE } from "#base";
 import type { ErrorCode } from "#base";
 import { CATALOG } from "#contract";
 import type { OperationId } from "#contract";
-import type { CommitMeasure } from "#storage";
+import type { CommitMeasure, ConnectionUse } from "#storage";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 
 /** A request that is over. */
@@ -29,6 +29,9 @@ export interface VaultSample {
   readonly queuedJobs: number;
   readonly queuedBytes: number;
   readonly clockBehindMs: number;
+  /** `null`: the database has no server. */
+  readonly clockAheadMs: number | null;
+  readonly connections: ConnectionUse | null;
   /** When checkpoints were last signed without a fault, and how many events they cover. */
   readonly checkpointsAt: Date | null;
   readonly checkpointedEvents: number;
@@ -99,6 +102,12 @@ export class Metrics implements RequestWatch {
   readonly #queuedJobs = this.#gauge("commit_queue_jobs", "Changes and events that wait for a commit.");
   readonly #queuedBytes = this.#gauge("commit_queue_bytes", "What they hold.");
   readonly #clockBehind = this.#gauge("clock_behind_seconds", "How far the machine's clock is behind the last event.");
+  readonly #clockAhead = this.#gauge(
+    "clock_ahead_of_database_seconds",
+    "How far the machine's clock is ahead of the database server's; below 0 it is behind.",
+  );
+  readonly #connections = this.#gauge("store_connections", "Connections to the database's server.", ["state"]);
+  readonly #connectionsWaiting = this.#gauge("store_connections_waiting", "Who waits for one of them.");
   readonly #checkpointAge = this.#gauge(
     "checkpoint_age_seconds",
     "Since checkpoints were last signed without a fault.",
@@ -174,6 +183,13 @@ export class Metrics implements RequestWatch {
     this.#queuedJobs.set(sample.queuedJobs);
     this.#queuedBytes.set(sample.queuedBytes);
     this.#clockBehind.set(sample.clockBehindMs / 1000);
+    const { connections, clockAheadMs } = sample;
+    setOrRemove(this.#clockAhead, clockAheadMs === null ? null : clockAheadMs / 1000);
+    setOrRemove(this.#connectionsWaiting, connections === null ? null : connections.waiting);
+    if (connections !== null) {
+      this.#connections.set({ state: "in_use" }, connections.inUse);
+      this.#connections.set({ state: "idle" }, connections.idle);
+    }
     // What there is not has no sample, and no made-up one.
     setOrRemove(this.#checkpointAge, sample.checkpointsAt === null ? null : since(sample.checkpointsAt));
     this.#checkpointEvents.set(sample.checkpointedEvents);

@@ -1,6 +1,6 @@
 import type { Config } from "#settings";
-import type { Inspection } from "#storage";
 import type { RunningVault } from "./running.ts";
+import type { Inspection } from "./store.ts";
 
 /** `warning`: it works, and may not for long, or not as safely as it could. */
 export type Result = "ok" | "warning" | "failed";
@@ -29,6 +29,8 @@ export interface Check {
   readonly name: string;
   /** What it is good for, in a few words. */
   readonly about: string;
+  /** The engine that it is about; without it, whichever it is. */
+  readonly only?: Config["store"]["engine"];
   run(scene: Scene): Promise<Finding> | Finding;
 }
 

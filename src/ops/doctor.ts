@@ -1,14 +1,20 @@
-import { inspectDatabase } from "#storage";
-import type { Inspection } from "#storage";
 import type { Config } from "#settings";
 import { failed } from "./check.ts";
 import type { Check, Finding, Scene } from "./check.ts";
 import { fileChecks } from "./files.ts";
 import { groundChecks, machineChecks } from "./machine.ts";
 import { findRunning } from "./running.ts";
+import { serverChecks } from "./server.ts";
+import { inspectStore } from "./store.ts";
+import type { Inspection } from "./store.ts";
 
 /** Every check, in the order of the report. */
-export const CHECKS: readonly Check[] = [...groundChecks, ...fileChecks, ...machineChecks];
+const CHECKS: readonly Check[] = [...groundChecks, ...serverChecks, ...fileChecks, ...machineChecks];
+
+/** Those that are about a vault on this engine. */
+export function checksOf(engine: Config["store"]["engine"]): readonly Check[] {
+  return CHECKS.filter(({ only = engine }) => only === engine);
+}
 
 export interface Checked extends Finding {
   readonly name: string;
@@ -17,15 +23,16 @@ export interface Checked extends Finding {
 /** Looks at everything that a vault with these settings needs, whether it runs or not. Changes nothing. */
 export async function examine(config: Config): Promise<readonly Checked[]> {
   const running = await findRunning(config.dataFolder);
-  const scene: Scene = { config, running, database: databaseOf(config.dataFolder, running !== null), now: new Date() };
+  const database = await databaseOf(config, running !== null);
+  const scene: Scene = { config, running, database, now: new Date() };
   const checked: Checked[] = [];
-  for (const check of CHECKS) checked.push({ name: check.name, ...(await tried(check, scene)) });
+  for (const check of checksOf(config.store.engine)) checked.push({ name: check.name, ...(await tried(check, scene)) });
   return checked;
 }
 
-function databaseOf(folder: string, live: boolean): Inspection | Error | null {
+async function databaseOf(config: Config, live: boolean): Promise<Inspection | Error | null> {
   try {
-    return inspectDatabase(folder, live);
+    return await inspectStore(config, live);
   } catch (error) {
     return error instanceof Error ? error : new Error("it cannot be looked at");
   }

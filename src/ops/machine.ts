@@ -21,7 +21,7 @@ export const groundChecks: readonly Check[] = [
 ];
 
 export const machineChecks: readonly Check[] = [
-  { name: "database", about: "whole, as far as SQLite can tell", run: database },
+  { name: "database", about: "whole, as far as SQLite can tell", only: "sqlite", run: database },
   { name: "descriptors", about: "as many connections as the vault takes", run: descriptors },
   { name: "memory", about: "as much as the settings let the vault use", run: memory },
   { name: "address", about: "free for the vault, or the vault's", run: address },
@@ -63,6 +63,7 @@ function database({ database: looked, running }: Scene): Finding {
       ? failed(what, "Put back a copy of the database, or name its folder with --data.")
       : warning(what, "Run this as the vault's user.");
   }
+  if (looked.engine !== "sqlite") return ok("with a server");
   const what = `${formatSize(looked.bytes)}, SQLite ${looked.sqlite}`;
   if (looked.damage === null)
     return ok(`${what}; not checked while ${running === null ? "it is large" : "the vault uses it"}`);

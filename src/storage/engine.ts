@@ -63,6 +63,28 @@ export interface EngineHealth {
   readonly queuedBytes: number;
   /** How far the machine's clock is behind the vault's time, which never runs back behind the last event. */
   readonly clockBehindMs: number;
+  /** How far the machine's clock is ahead of the database server's; behind it, where negative. `null`: there is no server. */
+  readonly clockAheadMs: number | null;
+  /** `null`: there is no server. */
+  readonly connections: ConnectionUse | null;
+}
+
+/** Connections of this node to the database's server. */
+export interface ConnectionUse {
+  readonly inUse: number;
+  readonly idle: number;
+  /** Who waits for one. */
+  readonly waiting: number;
+}
+
+/** A writer slot, and whether a node holds it. */
+export interface NodeSeen {
+  readonly slot: number;
+  /** A node holds it and has said so lately. */
+  readonly isHeld: boolean;
+  /** Since when its last holder has had it, and when that was last heard of: by the server's clock. */
+  readonly since: Date;
+  readonly seenAt: Date;
 }
 
 /** What one commit took, or what it took to fail. */
@@ -86,6 +108,8 @@ export interface Engine {
   readonly slot: number;
   /** Every writer slot that was ever leased, ascending: where the events of a chain may stand. SQLite has slot 0 alone. */
   slots(): Promise<readonly number[]>;
+  /** The slots with who holds them, ascending; none on SQLite. */
+  nodes(): Promise<readonly NodeSeen[]>;
   /** Rows of one org. */
   rows(org: Id<"org">, sql: string, values: readonly Raw[]): Promise<readonly Readonly<Record<string, Raw>>[]>;
   /**

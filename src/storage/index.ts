@@ -14,8 +14,10 @@ export type {
   CommitMeasure,
   CommitWatch,
   Committed,
+  ConnectionUse,
   Engine,
   EngineHealth,
+  NodeSeen,
   Scribe,
 } from "./engine.ts";
 export { above, allOf, below, between, containing, noneOf, oneOf, startingWith } from "./query.ts";
@@ -35,7 +37,9 @@ export type { Roles } from "./postgres/roles.ts";
 export { openSqlite } from "./sqlite/engine.ts";
 export { holdFolder } from "./sqlite/open.ts";
 export { driverVersion, inspectDatabase } from "./sqlite/inspect.ts";
-export type { Inspection } from "./sqlite/inspect.ts";
+export type { FileInspection } from "./sqlite/inspect.ts";
+export { inspectServer } from "./postgres/inspect.ts";
+export type { ServerInspection } from "./postgres/inspect.ts";
 export { provedRows } from "./proved-rows.ts";
 export type { ProvedRow } from "./proved-rows.ts";
 export type { Bindings, NewRow, Row, SecretPolicy, TableName, Variable } from "./tables.ts";

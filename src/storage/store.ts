@@ -6,7 +6,7 @@ import type { Raw } from "./column.ts";
 import { Compiler } from "./compile.ts";
 import type { Compiled } from "./compile.ts";
 import { MissedExpectation } from "./engine.ts";
-import type { Committed, Engine, EngineHealth, Hold, Statement } from "./engine.ts";
+import type { Committed, Engine, EngineHealth, NodeSeen, Hold, Statement } from "./engine.ts";
 import { Proofs } from "./proof.ts";
 import type { RowDigest, RowIntegrity, TamperAlarm } from "./proof.ts";
 import { oneOf } from "./query.ts";
@@ -46,6 +46,8 @@ export interface Store {
   health(): Promise<EngineHealth>;
   /** What the database takes, in bytes. */
   bytes(): Promise<number>;
+  /** The nodes that share the database; none where it is this process's alone. */
+  nodes(): Promise<readonly (NodeSeen & { readonly isOwn: boolean })[]>;
   readonly kind: Engine["kind"];
 }
 
@@ -97,6 +99,7 @@ export function openStore(engine: Engine, integrity: RowIntegrity, alarm: Tamper
     now: () => engine.now(),
     health: () => engine.health(),
     bytes: () => engine.bytes(),
+    nodes: async () => (await engine.nodes()).map((node) => ({ ...node, isOwn: node.slot === engine.slot })),
     async commit(permit, change, outcome, others = []) {
       const spent: Permit[] = [];
       const made = change === null || outcome.target?.id == null ? null : outcome.target.id;

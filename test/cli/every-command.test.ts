@@ -193,6 +193,8 @@ test("Every command works against a real vault, for people and as JSON, and toge
   await type(`status --address ${tap.url}`, signedIn);
   await type("config", known);
   await type("doctor --listen 127.0.0.1:0", known);
+  await type("db roles", known);
+  await type("db status", known);
   await type("completion bash", known);
   writeFileSync(join(folder, "eve"), setUpToken, { mode: 0o600 });
   await type(`login --address ${tap.url} --set-up-file ${folder}/eve`, signedIn, "eve's pass phrase");
@@ -209,6 +211,8 @@ test("Every command works against a real vault, for people and as JSON, and toge
     "systemd server",
     "systemd socket",
     "systemd runner",
+    // It changes a database: db.test.ts tries it.
+    "db migrate",
   ]);
 
   const succeeded = tap.seen.filter(({ status }) => status < 400).map(({ asked }) => asked.split("?")[0] ?? "");

@@ -19,7 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DAY, HOUR, systemClock } from "#base";
 import { createIdSource, createRootKeyFile } from "#crypto";
-import { CHECKS, examine } from "#ops";
+import { checksOf, examine } from "#ops";
 import type { Checked } from "#ops";
 import { readSettings } from "#settings";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
@@ -31,6 +31,7 @@ import { testUnless } from "../unless.ts";
 import { loadDriver } from "../../src/storage/sqlite/open.ts";
 
 const Driver = loadDriver();
+const CHECKS = checksOf("sqlite");
 
 const made: string[] = [];
 afterAll(() => {

@@ -116,18 +116,6 @@ export class PostgresServer {
     return connect(this.url(database));
   }
 
-  /**
-   * Makes a role with a random password, which `url` and `facts` know from then on. `attributes` are those of CREATE
-   * ROLE: `LOGIN IN ROLE sallyport_service`.
-   */
-  async createRole(name: string, attributes: string): Promise<void> {
-    const secret = password();
-    await this.#asSuperuser((client) =>
-      client.query(`CREATE ROLE ${pg.escapeIdentifier(name)} PASSWORD ${pg.escapeLiteral(secret)} ${attributes}`),
-    );
-    this.#passwords[name] = secret;
-  }
-
   /** A random password for a role that is there, which `url` and `facts` know from then on. */
   async givePassword(role: string): Promise<void> {
     const secret = password();

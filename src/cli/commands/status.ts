@@ -60,12 +60,19 @@ function showStatus(answer: Response<"status.get">, out: Output): void {
 }
 
 /** What is of all orgs together. */
-function loadOf({ databaseBytes, queue, turnedAway }: NonNullable<Response<"status.get">["instance"]>) {
+function loadOf({ databaseBytes, nodes, queue, turnedAway }: NonNullable<Response<"status.get">["instance"]>) {
   return {
     database: formatSize(databaseBytes),
+    ...(nodes.length === 0 ? {} : { nodes: nodes.map(describeNode) }),
     "waiting for a commit": `${String(queue.jobs)} (${formatSize(queue.bytes)})`,
     [`turned away in ${String(turnedAway.minutes)} minutes`]: `${String(turnedAway.rateLimited)} too many of one source, ${String(turnedAway.overloaded)} too many in all`,
   };
+}
+
+/** `slot 0 (this one)`, `slot 1`, `slot 2 (gone since 2026-05-01 10:00)`. */
+function describeNode({ slot, held, own, seenAt }: NonNullable<Response<"status.get">["instance"]>["nodes"][number]) {
+  const more = own ? " (this one)" : held ? "" : ` (free since ${formatTime(seenAt)})`;
+  return `slot ${String(slot)}${more}`;
 }
 
 /** A vault that is not ready says so with status 503 and the same body. */

@@ -89,6 +89,10 @@ export const auditWire = {
         .strictObject({
           /** Of the file and its log, in bytes. */
           databaseBytes: z.int(),
+          /** Writer slots of a shared database, with the node that holds each or was the last to; none on SQLite. */
+          nodes: z.array(
+            z.strictObject({ slot: z.int(), held: z.boolean(), own: z.boolean(), since: time, seenAt: time }),
+          ),
           queue: z.strictObject({ jobs: z.int(), bytes: z.int() }),
           turnedAway: z.strictObject({ minutes: z.int(), rateLimited: z.int(), overloaded: z.int() }),
         })

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Clock, Id } from "#base";
-import { INSTANCE, SECOND, VaultError, isVaultError } from "#base";
+import { INSTANCE, SECOND, VaultError, formatSpan, isVaultError } from "#base";
 import { Backlog, QUEUE_LIMITS } from "../backlog.ts";
 import type { QueueLimits, Waiting } from "../backlog.ts";
 import type { Raw } from "../column.ts";
-import type { CommitWatch, Committed, Engine, EngineHealth, Job, Scribe } from "../engine.ts";
+import type { CommitWatch, Committed, ConnectionUse, Engine, EngineHealth, Job, NodeSeen, Scribe } from "../engine.ts";
 import { EventClock } from "../event-clock.ts";
 import type { PostgresAddress } from "./address.ts";
 import { Committer, SlotTaken } from "./committer.ts";
@@ -35,6 +35,11 @@ export interface PostgresOptions {
   readonly connections?: number;
   readonly queue?: QueueLimits;
   readonly watch?: CommitWatch;
+  /**
+   * How far the clock may be from the server's, in ms: it is refused at the start where it is further, because the time of
+   * one node's events is the earliest that any node's can have. Without it, it is not asked about.
+   */
+  readonly maxSkewMs?: number;
   /** Jobs that share a transaction at most. */
   readonly batch?: number;
 }
@@ -54,9 +59,17 @@ export async function openPostgres(options: PostgresOptions): Promise<Engine> {
     reading: new Sessions(options.address, Math.max(1, connections - writers), reach),
     writing: new Sessions(options.address, writers, reach),
   };
-  const slot = new Slot(parts.writing, clock, options.node);
+  const { maxSkewMs } = options;
+  const slot = new Slot(parts.writing, clock, options.node, maxSkewMs);
   try {
     await slot.take();
+    if (maxSkewMs !== undefined && Math.abs(slot.aheadMs) > maxSkewMs) {
+      await slot.release();
+      throw new VaultError(
+        "store_unavailable",
+        `This machine's clock is ${formatSpan(slot.aheadMs)} ${slot.aheadMs > 0 ? "ahead of" : "behind"} the database server's, and would set the time of all nodes. Set it right`,
+      );
+    }
     await slot.beat();
     return new PostgresEngine({ ...parts, slot, clock, writers, options });
   } catch (error) {
@@ -129,6 +142,10 @@ class PostgresEngine implements Engine {
     return this.#slot.all();
   }
 
+  nodes(): Promise<readonly NodeSeen[]> {
+    return this.#slot.nodes();
+  }
+
   now(): Date {
     return this.#clock.now();
   }
@@ -178,6 +195,8 @@ class PostgresEngine implements Engine {
       queued: this.#backlog.jobs,
       queuedBytes: this.#backlog.bytes,
       clockBehindMs: this.#clock.behindMs,
+      clockAheadMs: this.#slot.aheadMs,
+      connections: useOf(this.#reading, this.#writing),
     };
   }
 
@@ -276,4 +295,9 @@ class PostgresEngine implements Engine {
     );
     await Promise.race([beat, pause(PROBE_MS, undefined, { ref: false })]);
   }
+}
+
+function useOf(...all: readonly Sessions[]): ConnectionUse {
+  const sum = (part: keyof ConnectionUse): number => all.reduce((total, { load }) => total + load[part], 0);
+  return { inUse: sum("inUse"), idle: sum("idle"), waiting: sum("waiting") };
 }

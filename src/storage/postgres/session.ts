@@ -107,6 +107,6 @@ export async function together<const T extends readonly Promise<unknown>[]>(
 }
 
 /** The row policies let a transaction see the rows of this org. Sixteen bytes in hexadecimal: nothing of it can be SQL. */
-function settingOf(org: Id<"org"> | null): string {
+export function settingOf(org: Id<"org"> | null): string {
   return `SET LOCAL sallyport.org = '${org === null ? "" : idToBytes(org).toString("hex")}'`;
 }

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import type { ClientConfig, CustomTypesConfig, PoolClient } from "pg";
 import { SECOND, VaultError, isVaultError } from "#base";
+import type { ConnectionUse } from "../engine.ts";
 import type { PostgresAddress } from "./address.ts";
 import type { Reach } from "./reach.ts";
 import { isAnswer, isLost } from "./reason.ts";
@@ -53,6 +54,11 @@ export class Sessions {
     });
     // A connection that breaks while nobody uses it: the pool has let go of it already.
     this.#pool.on("error", () => undefined);
+  }
+
+  get load(): ConnectionUse {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { inUse: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
   }
 
   /**

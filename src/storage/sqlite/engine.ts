@@ -6,7 +6,7 @@ import { SECOND, VaultError, isVaultError } from "#base";
 import type { Raw } from "../column.ts";
 import { Backlog, QUEUE_LIMITS } from "../backlog.ts";
 import type { QueueLimits, Waiting } from "../backlog.ts";
-import type { CommitWatch, Committed, Engine, EngineHealth, Job, Scribe } from "../engine.ts";
+import type { CommitWatch, Committed, Engine, EngineHealth, NodeSeen, Job, Scribe } from "../engine.ts";
 import { EventClock } from "../event-clock.ts";
 import { Committer, SLOT } from "./committer.ts";
 import { emptyWal, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
@@ -100,6 +100,10 @@ class SqliteEngine implements Engine {
     return Promise.resolve([SLOT]);
   }
 
+  nodes(): Promise<readonly NodeSeen[]> {
+    return Promise.resolve([]);
+  }
+
   rows(_org: Id<"org">, sql: string, values: readonly Raw[]): Promise<readonly Readonly<Record<string, Raw>>[]> {
     try {
       return Promise.resolve(this.#on.statements.all(sql, values));
@@ -124,6 +128,8 @@ class SqliteEngine implements Engine {
       queued: this.#backlog.jobs,
       queuedBytes: this.#backlog.bytes,
       clockBehindMs: this.#clock.behindMs,
+      clockAheadMs: null,
+      connections: null,
     });
   }
 

@@ -6,8 +6,9 @@ import { loadDriver, openReader } from "./open.ts";
 import { codeOf } from "./reason.ts";
 import type { Connection } from "./open.ts";
 
-/** What a look at a database says of it. */
-export interface Inspection {
+/** What a look at the database of a folder says of it. */
+export interface FileInspection {
+  readonly engine: "sqlite";
   /** The version of SQLite. */
   readonly sqlite: string;
   readonly bytes: number;
@@ -41,7 +42,7 @@ export function driverVersion(): string {
  * @throws {VaultError} `schema_unknown`: it is no database of a vault. `store_unavailable`: it cannot be read, it was not
  * closed cleanly, or it is too large to be looked at this way; the message says which.
  */
-export function inspectDatabase(folder: string, live: boolean): Inspection | null {
+export function inspectDatabase(folder: string, live: boolean): FileInspection | null {
   const file = join(folder, "vault.db");
   if (!existsSync(file)) return null;
   try {
@@ -71,7 +72,7 @@ function openCopy(file: string): Connection {
   return new (loadDriver())(bytes, { readonly: true });
 }
 
-function look(db: Connection, bytes: number, check: boolean): Inspection {
+function look(db: Connection, bytes: number, check: boolean): FileInspection {
   const found = check ? db.prepare("PRAGMA quick_check(20)").pluck().all().map(String) : null;
   const one = (sql: string): unknown => db.prepare(sql).pluck().get();
   const time = (sql: string) => {
@@ -83,6 +84,7 @@ function look(db: Connection, bytes: number, check: boolean): Inspection {
     `SELECT max((SELECT max(time) FROM ${table} WHERE org_id = chains.id)) FROM (${chains}) AS chains`;
   const parent = one("SELECT parent_id FROM keys WHERE purpose = 'instance' AND state = 'current'");
   return {
+    engine: "sqlite",
     sqlite: String(one("SELECT sqlite_version()")),
     bytes,
     damage: found?.join() === "ok" ? [] : found,
