@@ -14,7 +14,7 @@ import {
   randomBytes,
 } from "#crypto";
 import type { PasswordHasherOptions } from "#crypto";
-import { Change, Pruning, openStore } from "#storage";
+import { COPY_MARK, Change, Pruning, openStore } from "#storage";
 import type { CommitWatch, Scribe, TamperAlarm } from "#storage";
 import { Checkpoints, writeEvent } from "#audit";
 import {
@@ -136,6 +136,7 @@ export async function createVault(
       rowIntegrity(() => keyring),
       (...row) => late.alarm(...row),
     );
+    if ((await facts.of(INSTANCE).get("meta", { name: COPY_MARK })) !== null) throw new VaultError("copy_unfinished");
     const guard = new Guard(new Knowledge(facts, store), store, ids);
 
     // The keys.

@@ -230,6 +230,17 @@ export const ERRORS = {
     cause: "The checkpoint file tells of audit events that the database does not have: an older copy was put back.",
     remedy: "Put back the newest database. For a backup restored on purpose, move the checkpoint file away.",
   },
+  copy_unfinished: {
+    title: "The database holds a copy of a vault that is not finished",
+    cause: "`sallyport migrate` ended before everything was there, or found that something had not arrived as it was.",
+    remedy: "Run the same `sallyport migrate` again: it goes on. The vault that it came from is whole.",
+  },
+  target_not_empty: {
+    title: "The database to copy to holds something already",
+    cause:
+      "A vault is copied to a database that has no rows at all, or that holds an unfinished copy of the same vault.",
+    remedy: "Choose another folder or database, or take away what is there.",
+  },
   address_in_use: {
     title: "The address to listen on is taken",
     cause: "Another process listens on this address and port, or on the socket in the data folder.",

@@ -14,7 +14,7 @@ export const EXIT_MEANINGS: readonly (readonly [code: string, meaning: string])[
   ["7", "the input is not valid"],
   ["8", "the vault does not answer, or is not available now"],
   ["9", "too many requests"],
-  ["20-30", "`up`: the vault did not start; each cause has its own"],
+  ["20-31", "`up`: the vault did not start; each cause has its own"],
   ["125", "`run`: the launch failed before the command was started"],
   ["126", "`run`: the command cannot be executed"],
   ["127", "`run`: the command was not found"],
@@ -46,6 +46,7 @@ export const EXIT_CODES: Readonly<Record<CliCode, number>> = {
   destroyed: 5,
 
   already_exists: 6,
+  target_not_empty: 6,
   conflict: 6,
   precondition_failed: 6,
   idempotency_reused: 6,
@@ -86,6 +87,7 @@ export const EXIT_CODES: Readonly<Record<CliCode, number>> = {
   store_unavailable: 28,
   migration_needed: 29,
   role_unsafe: 30,
+  copy_unfinished: 31,
 
   outcome_unknown: EXIT_OTHER,
   integrity_failed: EXIT_OTHER,

@@ -57,6 +57,11 @@ export const NOUNS: Readonly<Record<string, NounRow>> = {
     summary: "The PostgreSQL database that several nodes share",
     load: async () => (await import("./commands/db.ts")).db,
   },
+  migrate: {
+    group: START,
+    summary: "Copy a stopped vault to another database",
+    load: async () => (await import("./commands/migrate.ts")).migrate,
+  },
 
   secret: {
     group: KEEP,

@@ -48,6 +48,8 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   migration_needed: 500,
   role_unsafe: 500,
   database_rolled_back: 500,
+  copy_unfinished: 500,
+  target_not_empty: 500,
   address_in_use: 500,
   unreachable: 500,
   internal: 500,

@@ -106,7 +106,7 @@ export interface Engine {
   readonly kind: "sqlite" | "postgres";
   /** The writer slot that this node's events go to: 0 on SQLite; one that is leased elsewhere, and may change when its lease is lost. */
   readonly slot: number;
-  /** Every writer slot that was ever leased, ascending: where the events of a chain may stand. SQLite has slot 0 alone. */
+  /** Every writer slot that was ever leased, ascending: where the events of a chain may stand. SQLite has slot 0 alone, and what came to it. */
   slots(): Promise<readonly number[]>;
   /** The slots with who holds them, ascending; none on SQLite. */
   nodes(): Promise<readonly NodeSeen[]>;

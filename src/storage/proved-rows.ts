@@ -11,6 +11,19 @@ export type ProvedRow = { readonly changedBy: Id<"evt"> } | "gone" | "unproved";
 
 const BATCH = 200;
 
+/** The tables under a MAC. Each has a key of one column, an id, which is also what events call the row. */
+export const PROVED_TABLES: readonly { readonly name: TableName; readonly key: string }[] = Object.entries(
+  TABLES,
+).flatMap(
+  ([
+    name,
+    {
+      macs,
+      key: [key],
+    },
+  ]) => (macs === null || key === undefined ? [] : [{ name: name as TableName, key }]),
+);
+
 /**
  * Looks up proved rows by the names that events give them (`RowDigest.row`). `null` for a name that no row of such a table
  * can have, or a table that has no proved rows.
@@ -35,7 +48,6 @@ export async function* provedRows(
   }
 }
 
-/** Tables under a MAC. Each has a key of one column, an id, which is also what events call the row. */
 function isProved(table: string): table is TableName {
   return Object.hasOwn(TABLES, table) && TABLES[table as TableName].macs !== null;
 }

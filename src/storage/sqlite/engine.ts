@@ -12,6 +12,7 @@ import { Committer, SLOT } from "./committer.ts";
 import { emptyWal, loadDriver, lockFolder, openReader, openWriter, prepareFile } from "./open.ts";
 import type { Connection } from "./open.ts";
 import { codeOf, reasonOf } from "./reason.ts";
+import { readSlots } from "./slots.ts";
 import { Statements } from "./statements.ts";
 
 const MOST_IN_BATCH = 128;
@@ -97,7 +98,12 @@ class SqliteEngine implements Engine {
   }
 
   slots(): Promise<readonly number[]> {
-    return Promise.resolve([SLOT]);
+    try {
+      return Promise.resolve(readSlots(this.#on.statements));
+    } catch (error) {
+      if (OF_THE_FILE.test(codeOf(error))) this.#fail(error, "write");
+      return Promise.reject(new VaultError("store_unavailable", undefined, { cause: error }));
+    }
   }
 
   nodes(): Promise<readonly NodeSeen[]> {

@@ -137,8 +137,11 @@ export function emptyWal(db: Connection): void {
   if (done?.busy !== 0) throw new VaultError("store_unavailable", "Another process holds the database.");
 }
 
-/** Throws `schema_unknown` for a file that this version cannot take over; without a write to it. */
-function checkOurs(Driver: typeof Database, file: string): void {
+/**
+ * The migrations that a file has seen, without a write to it. Throws `schema_unknown` for one that this version cannot take
+ * over.
+ */
+export function checkOurs(Driver: typeof Database, file: string): readonly string[] {
   // SQLite takes a file that is shorter than a page for an empty database, and would write over it.
   const start = Buffer.alloc(MAGIC.length);
   const opened = openSync(file, "r");
@@ -150,7 +153,9 @@ function checkOurs(Driver: typeof Database, file: string): void {
   if (!start.equals(MAGIC)) throw new VaultError("schema_unknown", "The database file is not a database.");
   const db = new Driver(file, { readonly: true, timeout: 5_000 });
   try {
-    checkKnown(knownMigrations(db));
+    const done = knownMigrations(db);
+    checkKnown(done);
+    return done;
   } finally {
     db.close();
   }
