@@ -3,11 +3,13 @@ import { VaultError, isVaultError } from "#base";
 import type { Id } from "#base";
 import type { Keyring } from "#crypto";
 import { PROVED_TABLES, oneOf } from "#storage";
-import type { Facts, Row, TableCopy } from "#storage";
+import type { Facts, Progress, Row, TableCopy } from "#storage";
 import { verifyChain } from "#audit";
 import type { Checkpoints } from "#audit";
 import { Values } from "#secrets";
-import type { MoveProgress } from "./move.ts";
+
+export type MoveStep = Progress["step"] | "prove" | "open" | "audit";
+export type MoveProgress = Omit<Progress, "step"> & { readonly step: MoveStep };
 
 /** The last row that did not prove itself. */
 export interface Alarm {

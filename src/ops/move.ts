@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { INSTANCE, VaultError, systemClock } from "#base";
 import { Keyring, createIdSource, fileRootKey, frame, loadSigner, sha256 } from "#crypto";
 import { Transfer, openStore } from "#storage";
-import type { Engine, Facts, Progress, StoreAt, TableCopy } from "#storage";
+import type { Engine, Facts, StoreAt, TableCopy } from "#storage";
 import { Checkpoints } from "#audit";
 import { keySource, rowIntegrity } from "#access";
 import { openValues, proveRows, verifyLogs } from "./arrival.ts";
-import type { Alarm, Arrived, Chain } from "./arrival.ts";
+import type { Alarm, Arrived, Chain, MoveProgress } from "./arrival.ts";
 
 export interface Move {
   readonly from: StoreAt;
@@ -18,9 +18,6 @@ export interface Move {
   readonly onProgress: (progress: MoveProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }
-
-export type MoveProgress = Omit<Progress, "step"> & { readonly step: MoveStep };
-export type MoveStep = Progress["step"] | "prove" | "open" | "audit";
 
 export interface Moved {
   readonly instance: string;

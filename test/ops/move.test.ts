@@ -71,13 +71,13 @@ async function expectAlive(vault: TestVault, marker: string): Promise<void> {
   const { owner } = vault;
   const shown = await owner.do("secret.reveal", { params: { ...SCOPE, secret: "ALPHA" }, body: { reason: "a test" } });
   expect(shown.value).toBe("value-of-alpha");
-  for (const chain of ["org", "instance"] as const) {
-    const verdict = await owner.do("audit.verify", { query: { chain } });
+  for (const operation of ["audit.verify", "instance-audit.verify"] as const) {
+    const verdict = await owner.do(operation);
     expect(verdict).toMatchObject({ intact: true, faults: [] });
     expect(verdict.events).toBeGreaterThan(3);
   }
   const gus = await vault.anonymous.do("session.create", { body: { org: "main", login: "gus", password: PASSWORD } });
-  expect((await vault.anonymous.as(gus.token).do("whoami.get")).login).toBe("gus");
+  expect((await vault.anonymous.as(gus.token).do("whoami.get")).name).toBe("gus");
   await owner.do("secret.write", { params: { ...SCOPE, secret: marker }, body: { value: `value-of-${marker}` } });
 }
 
@@ -89,7 +89,7 @@ describeUnless(whyNoDatabase())("A vault that is moved", () => {
       const { folder, life, sqlite } = await livedIn();
       const postgres = await databaseOf();
       const before = await dump({ sqlite });
-      expect(rowsIn(before)).toBeGreaterThan(100);
+      expect(rowsIn(before)).toBeGreaterThan(80);
 
       const steps = new Set<string>();
       const up = await moveBetween(
@@ -239,7 +239,7 @@ describeUnless(whyNoDatabase())("A vault that is moved", () => {
 
 describeUnless(whyNoDatabase())("A copy is refused, and nothing of the target changes, when", () => {
   test(
-    "the target holds a vault, this one or another, or the unfinished copy of another (R101)",
+    "the target holds a vault, this one or another, or the unfinished copy of another",
     { timeout: 120_000 },
     async () => {
       const [one, other] = [await livedIn(), await livedIn()];
@@ -277,7 +277,7 @@ describeUnless(whyNoDatabase())("A copy is refused, and nothing of the target ch
     },
   );
 
-  test("a vault runs on the source or the target (R101)", { timeout: 120_000 }, async () => {
+  test("a vault runs on the source or the target", { timeout: 120_000 }, async () => {
     const { folder, sqlite } = await livedIn();
     const [postgres, empty] = [await databaseOf(), await databaseOf()];
     const running = await startVault({ folder });
@@ -298,7 +298,7 @@ describeUnless(whyNoDatabase())("A copy is refused, and nothing of the target ch
     expect(isVaultError(elsewhere, "migration_needed")).toBe(true);
   });
 
-  test("the keys are another vault's, or none (R101)", { timeout: 60_000 }, async () => {
+  test("the keys are another vault's, or none", { timeout: 60_000 }, async () => {
     const [one, other] = [await livedIn(), await livedIn()];
     const target = { sqlite: join(one.folder, "target") };
     const from = { sqlite: one.sqlite };

@@ -31,7 +31,7 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   integrity_failed:
     "No vault starts on the target as it is. Look into the source: `sallyport audit verify`, with the vault running on it.",
   migration_needed:
-    "A source is brought up to date by one start of this version's vault. The schema of an empty target is made as its owner: --owner.",
+    "A source is brought up to date by one start of this version's vault. The schema of an empty target is made as its owner: --schema-owner.",
 };
 
 export const migrate: Command = {
@@ -51,16 +51,16 @@ export const migrate: Command = {
     { flags: "--from-password-file <file>", meaning: "a file, mode 0600, with the password of the role in --from" },
     { flags: "--to-password-file <file>", meaning: "the same for --to" },
     {
-      flags: "--owner <url>",
+      flags: "--schema-owner <url>",
       meaning:
         "the target as the owner of its tables, for a database that has none yet: postgres://owner@host/database",
       otherwise: "SALLYPORT_STORE_MIGRATE, where the target is the store of the settings",
     },
-    { flags: "--owner-password-file <file>", meaning: "the same for --owner" },
+    { flags: "--schema-owner-password-file <file>", meaning: "the same for --schema-owner" },
     ...SETTING_OPTIONS.filter(({ flags }) => SETTINGS_TAKEN.includes(flags.split(" ")[0] ?? "")),
   ],
   examples: [
-    "sallyport migrate --from sqlite:./data --to postgres://sallyport_app@db.internal/sallyport --to-password-file app.password --owner postgres://sallyport_owner@db.internal/sallyport --owner-password-file owner.password",
+    "sallyport migrate --from sqlite:./data --to postgres://sallyport_app@db.internal/sallyport --to-password-file app.password --schema-owner postgres://sallyport_owner@db.internal/sallyport --schema-owner-password-file owner.password",
     "sallyport migrate --from postgres://sallyport_app@db.internal/sallyport --to sqlite:./data-2",
   ],
   uses: [],
@@ -72,11 +72,6 @@ export const migrate: Command = {
     if (source === target) throw usage("The source and the target are the same.");
     const { keysFolder } = settings.config;
     const checkpointFile = checkpointsOf(settings, from);
-    if (!existsSync(checkpointFile))
-      out.warn(
-        `There is no checkpoint file ${checkpointFile}: the log is held against the checkpoints in the database alone. --checkpoints names another.`,
-      );
-
     const { findStore, move } = await import("#ops");
     const progress = new ProgressLine(cli.doors.stderr, out.json);
     const stop = new AbortController();
@@ -99,6 +94,10 @@ export const migrate: Command = {
         },
       });
       progress.end();
+      if (!existsSync(checkpointFile))
+        out.warn(
+          `There is no checkpoint file ${checkpointFile}: the log was held against the checkpoints in the database alone. --checkpoints names another.`,
+        );
       tell(cli, moved, { from: source, to: target, keysFolder, checkpointFile, ms: performance.now() - began });
     } catch (error) {
       progress.end();
@@ -121,8 +120,8 @@ function placesOf(cli: Cli, given: Given, settings: Settings): { from: NamedStor
     const path = given.text(option);
     return path === undefined ? null : resolve(cli.folder, path);
   };
-  const owner = given.text("owner");
-  if (owner !== undefined) checkAddress("--owner", owner);
+  const owner = given.text("schema-owner");
+  if (owner !== undefined) checkAddress("--schema-owner", owner);
   const named = (option: "from" | "to", text: string | undefined): NamedStore => {
     const passwordFile = file(`${option}-password-file`);
     const place =
@@ -132,7 +131,7 @@ function placesOf(cli: Cli, given: Given, settings: Settings): { from: NamedStor
       ...place,
       passwordFile: passwordFile ?? (isOwn ? storePasswordFile : null),
       owner: option === "from" ? null : owner !== undefined ? new Redacted(owner) : isOwn ? storeMigrate : null,
-      ownerPasswordFile: option === "from" ? null : file("owner-password-file"),
+      ownerPasswordFile: option === "from" ? null : file("schema-owner-password-file"),
     };
   };
   const places = { from: named("from", from), to: named("to", to) };
@@ -140,7 +139,7 @@ function placesOf(cli: Cli, given: Given, settings: Settings): { from: NamedStor
     if (places[option].place.engine === "sqlite" && file(`${option}-password-file`) !== null)
       throw usage(`SQLite has no roles: --${option}-password-file belongs to a postgres:// address.`);
   if (places.to.place.engine === "sqlite" && owner !== undefined)
-    throw usage("SQLite has no roles: --owner belongs to a target with a postgres:// address.");
+    throw usage("SQLite has no roles: --schema-owner belongs to a target with a postgres:// address.");
   return places;
 }
 
