@@ -7,7 +7,7 @@ import type { Client, TestVault } from "../harness.ts";
 import { whyNoDatabase } from "../postgres/database.ts";
 import type { VaultDatabase } from "../postgres/roles.ts";
 import { connect } from "../postgres/server.ts";
-import { SCOPE, edit, live } from "../storage/behind-the-back.ts";
+import { SCOPE, live } from "../storage/behind-the-back.ts";
 import type { Life } from "../storage/behind-the-back.ts";
 import { describeUnless } from "../unless.ts";
 import { loadDriver } from "../../src/storage/sqlite/open.ts";
@@ -74,7 +74,7 @@ async function expectAlive(vault: TestVault, marker: string): Promise<void> {
   for (const operation of ["audit.verify", "instance-audit.verify"] as const) {
     const verdict = await owner.do(operation);
     expect(verdict).toMatchObject({ intact: true, faults: [] });
-    expect(verdict.events).toBeGreaterThan(3);
+    expect(verdict.events).toBeGreaterThan(2);
   }
   const gus = await vault.anonymous.do("session.create", { body: { org: "main", login: "gus", password: PASSWORD } });
   expect((await vault.anonymous.as(gus.token).do("whoami.get")).name).toBe("gus");
@@ -103,7 +103,9 @@ describeUnless(whyNoDatabase())("A vault that is moved", () => {
       expect(there).toEqual(before);
       expect(await dump({ sqlite })).toEqual(before);
       expect(up).toMatchObject({ continued: false, orgs: 2, values: 4 });
-      for (const [table, rows] of Object.entries(there))
+      // The row that says which instance it is becomes what it is at the very end, and is not counted.
+      const counted = { ...there, meta: there.meta?.slice(1) ?? [] };
+      for (const [table, rows] of Object.entries(counted))
         expect([table, up.tables.find((one) => one.table === table)?.rows]).toEqual([table, rows.length]);
       expect(up.chains.map(({ org }) => org)).toEqual([null, "main", "second"]);
       expect(up.proved).toBeGreaterThan(28);
@@ -365,7 +367,8 @@ describe("What does not arrive as it has to be is named, and no vault starts on 
   ];
   test.each(cases)("%s", { timeout: 60_000 }, async (_, sql, message) => {
     const { folder, sqlite } = await livedIn();
-    const db = edit(folder);
+    const db = new Driver(join(sqlite, "vault.db"));
+    db.pragma("foreign_keys = OFF");
     expect(db.prepare(sql).run().changes).toBe(1);
     db.close();
     const target = { sqlite: join(folder, "target") };

@@ -7,6 +7,7 @@ import { migrateDatabase, prepareDatabase } from "./prepare.ts";
 import { reasonOf } from "./reason.ts";
 import { together } from "./session.ts";
 import type { Answer, Session } from "./session.ts";
+import { Reach } from "./reach.ts";
 import { Sessions } from "./sessions.ts";
 
 /** One copy after the other ("sp", "copy"). */
@@ -31,7 +32,7 @@ export async function openPostgresPlace(
     await migrateDatabase(owner);
     await prepareDatabase(address, null);
   }
-  const sessions = new Sessions(address, 2);
+  const sessions = new Sessions(address, 2, new Reach());
   try {
     return await PostgresPlace.open(sessions, role);
   } catch (error) {
@@ -42,7 +43,7 @@ export async function openPostgresPlace(
 
 /** A database with a vault in it is not brought up to date because somebody named it as a target. */
 async function checkUnused(owner: PostgresAddress): Promise<void> {
-  const sessions = new Sessions(owner, 1);
+  const sessions = new Sessions(owner, 1, new Reach());
   try {
     const rows = await sessions.use(async (session) => {
       const [made] = (await session.ask("SELECT to_regclass('public.meta') IS NOT NULL AS made", [])).rows;
