@@ -1,8 +1,7 @@
-import { Redacted } from "#base";
-import { readKeyFile } from "#crypto";
+import type { Redacted } from "#base";
 import type { StorePlace } from "#settings";
-import { readAddress } from "#storage";
-import type { PostgresAddress, StoreAt } from "#storage";
+import type { StoreAt } from "#storage";
+import { storeAddress } from "./store.ts";
 
 /** A database as somebody names it: passwords stand in files, or came with the address out of a variable. */
 export interface NamedStore {
@@ -26,13 +25,7 @@ export async function findStore({
   if (place.engine === "sqlite") return { engine: "sqlite", folder };
   return {
     engine: "postgres",
-    address: await addressOf(place.url, passwordFile),
-    owner: owner === null ? null : await addressOf(owner, ownerPasswordFile),
+    address: await storeAddress(place.url, passwordFile),
+    owner: owner === null ? null : await storeAddress(owner, ownerPasswordFile),
   };
-}
-
-async function addressOf(url: Redacted<string>, passwordFile: string | null): Promise<PostgresAddress> {
-  const address = readAddress(url.reveal());
-  if (passwordFile === null) return address;
-  return { ...address, password: new Redacted((await readKeyFile(passwordFile)).replace(/\r?\n$/, "")) };
 }

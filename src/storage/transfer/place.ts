@@ -55,7 +55,8 @@ export function readingEngine(place: Place): Engine {
     rows: (org, sql, values) => place.rows(org, { sql, values }),
     commit: refuse,
     now: () => new Date(),
-    health: () => Promise.resolve({ writable: false, reason: null, queued: 0, queuedBytes: 0, clockBehindMs: 0 }),
+    health: refuse,
+    nodes: refuse,
     bytes: () => Promise.resolve(0),
     close: () => Promise.resolve(),
   };
