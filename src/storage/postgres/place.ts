@@ -3,6 +3,7 @@ import type { Id } from "#base";
 import type { Compiled } from "../compile.ts";
 import type { Place } from "../transfer/place.ts";
 import type { PostgresAddress } from "./address.ts";
+import { LOCKS } from "./locks.ts";
 import { migrateDatabase, prepareDatabase } from "./prepare.ts";
 import { reasonOf } from "./reason.ts";
 import { together } from "./session.ts";
@@ -10,8 +11,6 @@ import type { Answer, Session } from "./session.ts";
 import { Reach } from "./reach.ts";
 import { Sessions } from "./sessions.ts";
 
-/** One copy after the other ("sp", "copy"). */
-const LOCK = "8102380922166767737";
 const LEASE = "30 seconds";
 
 /**
@@ -180,11 +179,11 @@ async function takeLock(sessions: Sessions, role: string): Promise<Lock> {
   let work = Promise.resolve();
   const session = await new Promise<Session>((resolve, reject) => {
     work = sessions.use(async (one) => {
-      const { rows } = await one.ask("SELECT pg_try_advisory_lock($1) AS got", [LOCK]);
+      const { rows } = await one.ask("SELECT pg_try_advisory_lock($1) AS got", [LOCKS.move]);
       if ((rows[0]?.got as unknown) !== true) throw new VaultError("in_use", `Another copy uses the ${role}.`);
       resolve(one);
       await over;
-      await one.ask("SELECT pg_advisory_unlock($1)", [LOCK]);
+      await one.ask("SELECT pg_advisory_unlock($1)", [LOCKS.move]);
     });
     work.catch(reject);
   });

@@ -5,6 +5,7 @@ import { VaultError, isVaultError } from "#base";
 import { checkKnown, migrate, missingFrom } from "../migrations/index.ts";
 import { SERVICE_ROLE } from "../migrations/tenants.ts";
 import type { PostgresAddress } from "./address.ts";
+import { LOCKS } from "./locks.ts";
 import { codeOf, reasonOf } from "./reason.ts";
 import { excessOf } from "./rights.ts";
 import { StandbyError, clientConfig, isStandby } from "./sessions.ts";
@@ -14,9 +15,6 @@ const OLDEST_SERVER = 140_000;
 
 /** What a server gets to take its leave; one that is gone never does. */
 const GOODBYE_MS = 2_000;
-
-/** One migrates after the other ("sp", "migr"). */
-const LOCK = "8318148513588930418";
 
 /** What the vault asks of a database before it uses it. */
 export interface Ground {
@@ -81,10 +79,10 @@ export async function migrateDatabase(
       throw new VaultError("store_unavailable", "This role may make no tables in the database: it is not the owner.");
     const patient = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
     await client.query(["BEGIN", ...patient.map((name) => `SET LOCAL ${name} = 0`)].join("; "));
-    const { rows } = await client.query<{ free: boolean }>(`SELECT pg_try_advisory_xact_lock(${LOCK}) AS free`);
+    const { rows } = await client.query<{ free: boolean }>(`SELECT pg_try_advisory_xact_lock(${LOCKS.schema}) AS free`);
     if (rows[0]?.free !== true) {
       waiting();
-      await client.query(`SELECT pg_advisory_xact_lock(${LOCK})`);
+      await client.query(`SELECT pg_advisory_xact_lock(${LOCKS.schema})`);
     }
     const done = await doneMigrations(client);
     checkKnown(done);

@@ -1,6 +1,7 @@
 import { SECOND, VaultError, isVaultError } from "#base";
 import type { NodeSeen } from "../engine.ts";
 import type { EventClock } from "../event-clock.ts";
+import { LOCKS } from "./locks.ts";
 import { reasonOf } from "./reason.ts";
 import { together } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
@@ -25,9 +26,6 @@ export interface NodeRow {
 export function readNode({ slot, held, taken_at: since, seen_at: seenAt }: NodeRow): NodeSeen {
   return { slot, isHeld: held, since, seenAt };
 }
-
-/** One node after the other looks for a slot ("sp", "slot"). */
-const LOCK = "8102380922183086964";
 
 /**
  * The writer slot of this node, leased in the table `nodes`: its number names the chains that this node writes. A slot outlives
@@ -66,7 +64,7 @@ export class Slot {
   /** Takes the lowest slot that nobody holds. What any node has written is in the past from here on. */
   async take(): Promise<void> {
     await this.#transaction(async (ask) => {
-      await ask("SELECT pg_advisory_xact_lock($1)", [LOCK]);
+      await ask("SELECT pg_advisory_xact_lock($1)", [LOCKS.slot]);
       const free = await ask(
         `SELECT slot FROM nodes WHERE holder IS NULL OR seen_at < now() - interval '${LEASE}' ORDER BY slot LIMIT 1`,
       );
