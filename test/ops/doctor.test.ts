@@ -336,14 +336,14 @@ describe("`sallyport doctor`", () => {
   test("finds too few descriptors", async () => {
     const folder = fresh();
     const ran = await new Promise<{ code: number | null; out: string }>((resolve) => {
-      const command = `ulimit -n 256; exec "${process.execPath}" "${PROGRAM}" doctor --listen 127.0.0.1:0`;
+      const command = `ulimit -n 512; exec "${process.execPath}" "${PROGRAM}" doctor --listen 127.0.0.1:0`;
       const child = spawn("sh", ["-c", command], { cwd: folder, env: cleanEnv(), stdio: ["ignore", "pipe", "ignore"] });
       let out = "";
       child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
       child.on("close", (code) => resolve({ code, out }));
     });
     expect(ran.code).toBe(1);
-    expect(ran.out).toMatch(/failed\s+descriptors\s+256 may be open/);
+    expect(ran.out).toMatch(/failed\s+descriptors\s+512 may be open/);
     faulted.add("descriptors");
   });
 });
