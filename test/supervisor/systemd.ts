@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { expect } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
 import { PROGRAM, cleanEnv } from "../harness.ts";
 
 const SCRIPT = new URL("systemd.py", import.meta.url).pathname;
@@ -69,12 +69,12 @@ export class Systemd {
   async stop(): Promise<number> {
     const before = this.ends.length;
     this.signal("SIGTERM");
-    await expect.poll(() => this.ends.length, { timeout: 60_000, interval: 5 }).toBe(before + 1);
+    await until("it ends", () => this.ends.length > before);
     return this.ends.at(-1) ?? -1;
   }
 
   async heard(note: string, times = 1): Promise<void> {
-    await expect.poll(() => this.count(note), { timeout: 60_000, interval: 5 }).toBeGreaterThanOrEqual(times);
+    await until(`it says ${note}`, () => this.count(note) >= times);
   }
 
   async close(): Promise<void> {
@@ -86,5 +86,14 @@ export class Systemd {
 
   #say(word: string): void {
     this.#child.stdin.write(`${word}\n`);
+  }
+}
+
+/** Tests that run side by side share no `expect.poll`. */
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!isSo()) {
+    if (Date.now() > deadline) throw new Error(`waited 60 s until ${what}`);
+    await pause(5);
   }
 }

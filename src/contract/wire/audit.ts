@@ -89,7 +89,7 @@ export const auditWire = {
         .strictObject({
           /** Of the file and its log, in bytes. */
           databaseBytes: z.int(),
-          /** Writer slots of a shared database, with the node that holds each or was the last to; none on SQLite. */
+          /** Writer slots of a shared database, with the node that holds each or was the last to; none where one node is all there is. */
           nodes: z.array(
             z.strictObject({ slot: z.int(), held: z.boolean(), own: z.boolean(), since: time, seenAt: time }),
           ),

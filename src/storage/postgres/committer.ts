@@ -15,6 +15,7 @@ const GENESIS = Buffer.alloc(32);
 const MOST_TRIES = 5;
 const HEAD = "SELECT seq, hash FROM audit_events WHERE org_id = $1 AND slot = $2 ORDER BY seq DESC LIMIT 1";
 const NEWEST = "SELECT slot, time FROM audit_events WHERE org_id = $1 ORDER BY time DESC, slot DESC, seq DESC LIMIT 1";
+const HELD = "SELECT FROM nodes WHERE slot = $1 AND holder = $2";
 const EVENTS_KEY = "audit_events_pk";
 
 export type JobResult = { readonly committed: Committed } | { readonly error: Error };
@@ -42,6 +43,7 @@ export class Committer {
   readonly #scribe: Scribe;
   readonly #clock: EventClock;
   readonly #slot: () => number;
+  readonly #holder: string;
   readonly #watch: CommitWatch;
 
   constructor(options: {
@@ -49,12 +51,15 @@ export class Committer {
     scribe: Scribe;
     clock: EventClock;
     slot: () => number;
+    /** Who this node is in the list of slots. */
+    holder: string;
     watch?: CommitWatch | undefined;
   }) {
     this.#sessions = options.sessions;
     this.#scribe = options.scribe;
     this.#clock = options.clock;
     this.#slot = options.slot;
+    this.#holder = options.holder;
     this.#watch = options.watch ?? (() => undefined);
   }
 
@@ -103,7 +108,9 @@ export class Committer {
         this.#clock.notBefore(open.at.getTime());
         return { answers, ms };
       } catch (error) {
-        if (isVaultError(error, "outcome_unknown") || isLost(causeOf(error))) throw error;
+        const isOver =
+          isVaultError(error, "outcome_unknown") || (isLost(causeOf(error)) && !(error instanceof SlotTaken));
+        if (isOver) throw error;
         await session.rollback();
         if (!isRace(error)) throw error;
         if (tries >= MOST_TRIES) throw new VaultError("overloaded", undefined, { detail: { retryAfterSeconds: 1 } });
@@ -117,12 +124,19 @@ export class Committer {
     const org = idToBytes(chain);
     const begun = session.begin(chain, "READ WRITE");
     const locks = locksOf(jobs).map(([key, how]) => session.ask(`SELECT ${how}($1)`, [key]));
-    const asked = [session.ask(HEAD, [org, slot]), session.ask(NEWEST, [org])] as const;
-    const [head, newest] = await together([...asked, begun, ...locks] as [
+    const asked = [
+      session.ask(HEAD, [org, slot]),
+      session.ask(NEWEST, [org]),
+      session.ask(HELD, [slot, this.#holder]),
+    ] as const;
+    const [head, newest, held] = await together([...asked, begun, ...locks] as [
+      Promise<Answer>,
       Promise<Answer>,
       Promise<Answer>,
       Promise<unknown>,
     ]);
+    // A node that slept past its lease hears of it here, and not only when both write the same sequence.
+    if (held.rows.length === 0) throw new SlotTaken();
     const last = newest.rows[0];
     const lastTime = last === undefined ? 0 : Number(last.time);
     // What another node's event tells of came before: by time, since between chains nothing else says so.

@@ -127,6 +127,7 @@ class PostgresEngine implements Engine {
       scribe: options.scribe,
       clock: parts.clock,
       slot: () => parts.slot.number,
+      holder: options.node,
       watch: options.watch,
     });
     this.#slot.start((error) => {
