@@ -9,6 +9,7 @@ import { PostgresServer, connect } from "../postgres/server.ts";
 import { testUnless } from "../unless.ts";
 import { sallyport } from "./harness.ts";
 import type { Ran } from "./harness.ts";
+import { LOCKS } from "../../src/storage/postgres/locks.ts";
 
 const why = whyNoDatabase();
 const onServer = testUnless(why);
@@ -105,7 +106,7 @@ describe("`sallyport db migrate`", () => {
   onServer("waits while another migrates, and says so", async () => {
     const { ownerUrl, superuserUrl } = await fresh();
     const other = await connect(ownerUrl);
-    await other.query("BEGIN; SELECT pg_advisory_xact_lock(8318148513588930418)");
+    await other.query(`BEGIN; SELECT pg_advisory_xact_lock(${LOCKS.schema})`);
     const ran = migrate(ownerUrl);
     const watcher = await connect(superuserUrl);
     const waiting = async (): Promise<number> =>
