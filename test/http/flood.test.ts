@@ -8,7 +8,8 @@ import { Client, PASSWORD, ownerSetUp, send, startServer } from "../harness.ts";
 import type { ServerProcess } from "../harness.ts";
 
 /** What the process may have more under the worst of this than when it had warmed up. */
-const GROWTH_MIB = 250;
+// Newer V8 lets its heap grow further before it collects: 280 were seen on Node 24, and no more from flood to flood.
+const GROWTH_MIB = 400;
 /** How long a flood stands at its height: after each of its clients has done what it came for. */
 const HEIGHT_MS = 1_000;
 /** What a flood and the answers beside it may cost the process; its own work, whatever else the machine does meanwhile. */
